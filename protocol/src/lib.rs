@@ -1,0 +1,20 @@
+//! The rules of OAuth2 and OpenID Connect that need no I/O.
+//!
+//! Everything here is a function of its arguments: no clock, no randomness, no socket, no database. That is what lets
+//! it be property-tested and fuzzed without a stand-in for anything.
+//!
+//! Not here: whoever calls the network (`vestibule::upstream`), whoever stores (`vestibule::store`).
+
+pub mod error;
+pub mod grant_type;
+pub mod profile;
+pub mod redirect_uri;
+pub mod scope;
+pub mod seal;
+pub mod secret;
+
+pub use error::{ErrorCode, OAuthError, Reason};
+pub use grant_type::{ClientType, GrantType};
+pub use profile::Profile;
+pub use scope::Scope;
+pub use secret::{PlainToken, TokenDigest, TokenKind};

@@ -1,0 +1,3 @@
+//! Vestibule.
+pub mod settings;
+pub use vestibule_protocol as protocol;
