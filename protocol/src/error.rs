@@ -20,6 +20,8 @@ pub struct OAuthError {
     pub field: Option<&'static str>,
     /// Seconds after which the same request may succeed (`Retry-After`).
     pub retry_after: Option<u32>,
+    /// Whether the client tried HTTP Basic and is to be told that it failed (RFC 6749 §5.2).
+    pub basic_challenge: bool,
     /// The HTTP status where it is not the code's own (see [`OAuthError::status`]).
     pub status: Option<u16>,
     /// Logged once, where the answer is written.
@@ -153,6 +155,7 @@ impl OAuthError {
             reason: None,
             field: None,
             retry_after: None,
+            basic_challenge: false,
             status: None,
             cause: None,
         }
@@ -204,6 +207,13 @@ impl OAuthError {
     #[must_use]
     pub fn with_field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
+        self
+    }
+
+    /// Adds `WWW-Authenticate: Basic` to the answer.
+    #[must_use]
+    pub fn with_basic_challenge(mut self) -> Self {
+        self.basic_challenge = true;
         self
     }
 

@@ -5,16 +5,22 @@
 //!
 //! Not here: whoever calls the network (`vestibule::upstream`), whoever stores (`vestibule::store`).
 
+pub mod bearer;
+pub mod client_credentials;
 pub mod error;
 pub mod grant_type;
+pub mod params;
 pub mod profile;
 pub mod redirect_uri;
 pub mod scope;
 pub mod seal;
 pub mod secret;
 
+pub use bearer::{Bearer, BearerError};
+pub use client_credentials::{ClientAuthenticationMethod, ClientCredentials};
 pub use error::{ErrorCode, OAuthError, Reason};
 pub use grant_type::{ClientType, GrantType};
+pub use params::Params;
 pub use profile::Profile;
 pub use scope::Scope;
 pub use secret::{PlainToken, TokenDigest, TokenKind};
