@@ -1,4 +1,174 @@
-//! Vestibule.
+//! Vestibule: a provider's token in, a token of your own API out.
+//!
+//! An axum API opens a [`Vestibule`], merges its [`Vestibule::router`], puts its [`Vestibule::layer`] before its own
+//! routes, and asks for a [`CurrentUser`] in its handlers. The `vestibule` program is a user of this crate like any other.
+
+pub mod authenticate;
+pub mod cleanup;
+pub mod client;
 pub mod clock;
+pub mod context;
+pub mod grant;
+mod http;
+pub mod identity;
+pub mod issue;
+pub mod metrics;
 pub mod settings;
+pub mod store;
+pub mod upstream;
+
+use std::sync::Arc;
+
+pub use crate::authenticate::Identity;
+pub use crate::http::ApiError;
+pub use crate::http::bearer::{Authenticate, AuthenticateLayer, CurrentUser};
+pub use crate::settings::Settings;
 pub use vestibule_protocol as protocol;
+
+use crate::clock::Clock;
+use crate::context::{Context, Ctx, Keys};
+use crate::identity::password::Hasher;
+use crate::store::Db;
+use crate::upstream::Upstream;
+
+/// A sentence for the operator that names the setting which is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(String);
+
+impl OpenError {
+    /// A mistake in this setting.
+    pub fn new(key: &str, sentence: impl std::fmt::Display) -> Self {
+        Self(format!("{key}: {sentence}"))
+    }
+}
+
+/// An OAuth2 provider with its database. Clones share everything.
+#[derive(Clone)]
+pub struct Vestibule {
+    cx: Ctx,
+}
+
+impl Vestibule {
+    /// Opens the database, brings it to this version's schema, and makes everything ready to serve.
+    ///
+    /// `keys` are master keys of 32 random bytes, which must not lie in the database: the first seals the providers'
+    /// tokens, all open. They are the same on every node and at every start.
+    ///
+    /// # Errors
+    /// A sentence that names the setting: a bad value, a database that does not answer, or one whose secrets are sealed
+    /// under a key that is not among `keys`.
+    pub async fn open(settings: Settings, keys: &[[u8; 32]]) -> Result<Self, OpenError> {
+        Self::open_with_clock(settings, keys, Clock::default()).await
+    }
+
+    /// As [`Vestibule::open`], with a clock that can be moved: for tests of what expires.
+    ///
+    /// # Errors
+    /// As [`Vestibule::open`].
+    pub async fn open_with_clock(settings: Settings, keys: &[[u8; 32]], clock: Clock) -> Result<Self, OpenError> {
+        check(&settings)?;
+        let upstream = Upstream::new(&settings, clock.clone()).map_err(OpenError)?;
+        let keys = Keys::new(keys).map_err(|error| OpenError::new("encryption_key", error))?;
+        let hasher = Hasher::new(&settings.passwords).map_err(|error| OpenError::new("passwords.hash_threads", error))?;
+        let db = Db::open(&settings.database_url, &settings.database).await.map_err(|error| OpenError::new("database_url", error))?;
+        let database = |error: store::Error| OpenError::new("database_url", describe(&error));
+        store::migrate::migrate(&db, clock.now()).await.map_err(database)?;
+        check_keys(&db, &keys, clock.now()).await?;
+        let cx = Arc::new(Context {
+            settings,
+            clock,
+            db,
+            keys,
+            upstream,
+            hasher,
+            metrics: metrics::Metrics::default(),
+            tokens: authenticate::TokenCache::default(),
+            applications: client::ApplicationCache::default(),
+        });
+        Ok(Self { cx })
+    }
+
+    /// Every endpoint, under its full path (`/auth/token`, `/healthz` …): merge it into the API's own router.
+    pub fn router(&self) -> axum::Router {
+        http::router(&self.cx)
+    }
+
+    /// Authenticates the requests of an API's own routes, by our tokens and the providers'.
+    pub fn layer(&self) -> AuthenticateLayer {
+        AuthenticateLayer::new(self.cx.clone())
+    }
+
+    /// Removes expired rows from time to time, until it is dropped.
+    pub async fn clean_up_forever(&self) {
+        cleanup::run_forever(self.cx.clone()).await;
+    }
+
+    /// What the rooms work with, for what this crate has no function for.
+    pub fn context(&self) -> &Ctx {
+        &self.cx
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn check(settings: &Settings) -> Result<(), OpenError> {
+    let mount = &settings.mount;
+    let plain = mount.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~'));
+    if !mount.starts_with('/') || mount.contains("//") || !plain {
+        return Err(OpenError::new("mount", format!("`{mount}` is not a path such as /auth")));
+    }
+    let url = settings.public_url();
+    let parsed = url::Url::parse(&url).map_err(|error| OpenError::new("public_url", format!("`{url}` is not an address: {error}")))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(OpenError::new("public_url", format!("`{url}` is not an http or https address without query and fragment")));
+    }
+    for (name, _) in settings.scopes() {
+        if name.contains(' ') || protocol::Scope::parse(name).map_or(true, |scope| scope.is_empty()) {
+            return Err(OpenError::new(&format!("scopes.{name}"), "holds a character that a scope cannot have (RFC 6749 §3.3)"));
+        }
+    }
+    if settings.tokens.access_token_ttl.as_secs() == 0 {
+        return Err(OpenError::new("tokens.access_token_ttl", "must be at least 1s"));
+    }
+    if settings.tokens.refresh_token_ttl.as_secs() == 0 {
+        return Err(OpenError::new("tokens.refresh_token_ttl", "must be at least 1s"));
+    }
+    Ok(())
+}
+
+/// A database whose secrets are sealed under a key that is not here is not served: they would be lost without a word.
+async fn check_keys(db: &Db, keys: &Keys, now: i64) -> Result<(), OpenError> {
+    let ours = keys.ids();
+    let database = |error: store::Error| OpenError::new("database_url", describe(&error));
+    let missing: Vec<String> = store::seal_key::all(db).await.map_err(database)?.into_iter().filter(|id| !ours.contains(id)).collect();
+    if !missing.is_empty() {
+        let sentence = format!(
+            "this database holds provider tokens sealed under the key {}, which is not among the keys given ({}); \
+             give it back as a further line of `encryption_key_file`",
+            missing.join(", "),
+            ours.join(", ")
+        );
+        return Err(OpenError::new("encryption_key", sentence));
+    }
+    match ours.first() {
+        Some(current) => store::seal_key::add(db, current, now).await.map_err(database),
+        None => Ok(()),
+    }
+}
+
+impl Context {
+    /// Who issues: the public address and the mount (RFC 8414 §2).
+    pub fn issuer(&self) -> String {
+        format!("{}{}", self.settings.public_url(), self.settings.mount.trim_end_matches('/'))
+    }
+}

@@ -51,6 +51,11 @@ impl PlainToken {
         Self(text)
     }
 
+    /// The presented token itself, to be given back as it came. `None`: not one that we could have made.
+    pub fn from_presented(kind: TokenKind, presented: &str) -> Option<Self> {
+        TokenDigest::of_presented(kind, presented).map(|_| Self(presented.to_owned()))
+    }
+
     /// The text that goes to the client. Only an answer, or a command's output, has use for it.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,0 +1,174 @@
+//! A presented token → who it is: for the layer, verify, introspect and userinfo.
+//!
+//! One of our own is looked up by its digest, in a cache where that can be believed; a provider's is asked about once and
+//! remembered for a short time, and its person is looked up at every request.
+//! Not here: how the header is written (`protocol::bearer`), what the answer looks like (`http`).
+
+use std::sync::Arc;
+
+use vestibule_protocol::scope::OPENID_SCOPES;
+use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
+
+use crate::context::Context;
+use crate::identity::link::{self, Arrival};
+use crate::store::association;
+use crate::store::change::{CACHE_TTL, Change};
+use crate::store::token::{self, AccessToken};
+use crate::store::user::User;
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// By a token of our own.
+    Own(Arc<AccessToken>),
+    /// By a provider's token.
+    Provider {
+        /// The person.
+        user: Arc<User>,
+        /// The provider's name.
+        provider: String,
+        /// What such a request may do: everything that a person gets who asks for nothing special, and their own profile.
+        scope: Scope,
+    },
+}
+
+impl Identity {
+    /// The person; `None` for an application that speaks for itself.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Self::Own(token) => token.user.as_ref(),
+            Self::Provider { user, .. } => Some(user),
+        }
+    }
+
+    /// What the request may do.
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Self::Own(token) => &token.scope,
+            Self::Provider { scope, .. } => scope,
+        }
+    }
+
+    /// The application's public name; `None` for a provider's token.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Own(token) => Some(&token.client_id),
+            Self::Provider { .. } => None,
+        }
+    }
+}
+
+/// Which tokens an API takes: Django REST Framework's authentication classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Ours and the providers'.
+    Both,
+    /// Ours.
+    OwnTokens,
+    /// The providers'.
+    ProviderTokens,
+}
+
+/// Access tokens that were looked up lately, believed only while changes are heard.
+pub struct TokenCache(moka::sync::Cache<TokenDigest, (Arc<AccessToken>, u64)>);
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(CACHE_TTL).build())
+    }
+}
+
+/// One of our own access tokens, if it is good now. `None`: unknown, malformed, expired, spent or revoked, or its person
+/// or application is not active.
+///
+/// # Errors
+/// What the database says.
+pub async fn access_token(cx: &Context, presented: &str) -> Result<Option<Arc<AccessToken>>, OAuthError> {
+    let Some(digest) = TokenDigest::of_presented(TokenKind::AccessToken, presented) else { return Ok(None) };
+    let now = cx.clock.now();
+    let changes = cx.db.changes();
+    let tick = changes.tick();
+    if changes.heard()
+        && let Some((token, read_at)) = cx.tokens.0.get(&digest)
+        && token.expires_at > now
+        && !changes.since(read_at, &rests_on(&token))
+    {
+        return Ok(Some(token));
+    }
+    let Some(token) = token::find_access(&cx.db, digest, now).await?.map(Arc::new) else { return Ok(None) };
+    if changes.heard() {
+        cx.tokens.0.insert(digest, (token.clone(), tick));
+    }
+    Ok(Some(token))
+}
+
+fn rests_on(token: &AccessToken) -> [Change; 4] {
+    let user = token.user.as_ref().map_or(0, |user| user.id);
+    [Change::Family(token.family), Change::Rotated(token.family), Change::User(user), Change::Application(token.application_id)]
+}
+
+/// Who presents this `Authorization` header.
+///
+/// # Errors
+/// 401: a header of no use is `invalid_request`, a token that is not good `invalid_token`; each with a sentence of its own.
+/// A provider that is away is not the token's fault: `temporarily_unavailable`.
+pub async fn bearer(cx: &Context, header: Option<&[u8]>, accept: Accept) -> Result<Identity, OAuthError> {
+    let malformed = |sentence: String| OAuthError::invalid_request(sentence).with_status(401);
+    match Bearer::parse(header).map_err(|error| malformed(error.to_string()))? {
+        Bearer::Own(_) if accept == Accept::ProviderTokens => {
+            Err(malformed("This API takes a backend's token: `Bearer <backend> <token>`.".to_owned()))
+        }
+        Bearer::Backend { .. } if accept == Accept::OwnTokens => {
+            Err(malformed("This API takes its own tokens only: `Bearer <token>`.".to_owned()))
+        }
+        Bearer::Own(presented) => match access_token(cx, presented).await? {
+            Some(token) => Ok(Identity::Own(token)),
+            None => Err(refuse_own(cx, presented)),
+        },
+        Bearer::Backend { backend, token } => {
+            let identity = provider_token(cx, backend, token).await;
+            // At an API the grant's refusal is the token's: 401 (RFC 6750 §3.1).
+            identity.map_err(|error| match (error.status(), error.reason) {
+                (400, Some(Reason::UnknownBackend)) => OAuthError { status: Some(401), ..error },
+                (400, _) => OAuthError { code: vestibule_protocol::ErrorCode::InvalidToken, status: None, ..error },
+                _ => error,
+            })
+        }
+    }
+}
+
+/// Says why a single token is not good, as far as its looks tell.
+fn refuse_own(cx: &Context, presented: &str) -> OAuthError {
+    if cx.upstream.provider(presented).is_some() {
+        let sentence = format!("There is no token after the backend's name: send `Bearer {presented} <token>`.");
+        return OAuthError::invalid_request(sentence).with_status(401);
+    }
+    OAuthError::invalid_token(if TokenDigest::of_presented(TokenKind::RefreshToken, presented).is_some() {
+        "This is a refresh token; send the access token."
+    } else if secret::is_ours(presented) {
+        "The access token is unknown, expired or revoked."
+    } else if jose::looks_like_jwt(presented) {
+        "This is not a token of this server. A provider's token goes behind its backend's name: `Bearer <backend> <token>`."
+    } else {
+        "This is not a token of this server, or not a whole one."
+    })
+}
+
+async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Identity, OAuthError> {
+    let provider = cx.upstream.provider(backend).ok_or_else(|| {
+        OAuthError::invalid_request("No enabled backend has this name (GET backends lists them).").with_reason(Reason::UnknownBackend)
+    })?;
+    let identified = cx.upstream.identify_remembered(provider, token).await?;
+    // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.
+    let user = match association::find(&cx.db, backend, &identified.profile.uid).await? {
+        Some((_, user)) if user.is_active => user,
+        _ => {
+            let tokens = identified.tokens.to_json();
+            let arrival =
+                Arrival { provider: backend, profile: &identified.profile, policy: &provider.settings, tokens: &tokens };
+            link::sign_in(cx, &arrival).await?.user
+        }
+    };
+    let scope = cx.settings.scopes().into_iter().map(|(name, _)| name).chain(OPENID_SCOPES).collect();
+    Ok(Identity::Provider { user: Arc::new(user), provider: backend.to_owned(), scope })
+}

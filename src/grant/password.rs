@@ -1,0 +1,19 @@
+//! `grant_type=password` (RFC 6749 §4.3), for an organisation's own applications.
+
+use vestibule_protocol::{GrantType, OAuthError};
+
+use super::{TokenRequest, scope_or_default};
+use crate::context::Context;
+use crate::identity::sign_in;
+use crate::issue::{self, Approval, TokenResponse};
+
+pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let username = request.params.required("username")?;
+    let password = request.params.required("password")?;
+    // One answer for "no such user", "wrong password" and "inactive": nobody learns which names exist.
+    let user = sign_in::by_password(cx, username, password)
+        .await?
+        .ok_or_else(|| OAuthError::invalid_grant("Invalid credentials given."))?;
+    let scope = scope_or_default(cx, &mut request);
+    issue::tokens(cx, Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::Password }).await
+}

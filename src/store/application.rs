@@ -1,0 +1,228 @@
+//! Applications: the clients that were registered.
+
+use vestibule_protocol::{ClientAuthenticationMethod, ClientType, GrantType, Scope};
+
+use super::change::Change;
+use super::{Db, Error, Result, Row, args};
+
+/// An application. `Debug` does not show its secret's hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Our own number.
+    pub id: i64,
+    /// What the client calls itself.
+    pub client_id: String,
+    /// For people.
+    pub name: String,
+    /// Whether it can keep a secret.
+    pub client_type: ClientType,
+    /// `sha256$` and 64 hexadecimal digits; `None` for public clients.
+    pub secret_hash: Option<String>,
+    /// The one before, while its overlap lasts.
+    pub previous_secret: Option<PreviousSecret>,
+    /// The only method it may use; `None`: any that fits its type.
+    pub token_endpoint_auth_method: Option<ClientAuthenticationMethod>,
+    /// What it may ask for at the token endpoint.
+    pub grant_types: Vec<GrantType>,
+    /// Where a browser may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// Where a browser may be sent after signing out.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Origins whose scripts may call the token endpoint.
+    pub allowed_origins: Vec<String>,
+    /// What it may ask for; empty: every scope.
+    pub scopes: Scope,
+    /// Its public keys, as a JWK set.
+    pub jwks: Option<String>,
+    /// Where those keys are.
+    pub jwks_uri: Option<String>,
+    /// How its ID tokens are signed.
+    pub signing_algorithm: String,
+    /// Whose application it is.
+    pub owner_id: Option<i64>,
+    /// Whether people are not asked for consent.
+    pub skip_authorization: bool,
+    /// Whether it may introspect every application's tokens.
+    pub is_resource_server: bool,
+    /// Whether it may do anything at all.
+    pub is_active: bool,
+    /// Tokens of an older epoch are dead.
+    pub token_epoch: i64,
+    /// In seconds since 1970.
+    pub created_at: i64,
+    /// In seconds since 1970.
+    pub updated_at: i64,
+}
+
+/// A secret that was replaced and still counts for a while.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// As [`Application::secret_hash`].
+    pub hash: String,
+    /// In seconds since 1970.
+    pub expires_at: i64,
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").field("id", &self.id).field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Whether it may use this grant at the token endpoint.
+    pub fn may_use(&self, wanted: GrantType) -> bool {
+        self.grant_types.iter().any(|own| own.covers(wanted))
+    }
+
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let word = |at: usize| -> Result<String> { row.text(at) };
+        let list = |at: usize| -> Result<Vec<String>> { Ok(row.text(at)?.split_whitespace().map(str::to_owned).collect()) };
+        let previous_secret = match (row.optional_text(5)?, row.optional_int(6)?) {
+            (Some(hash), Some(expires_at)) => Some(PreviousSecret { hash, expires_at }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.int(0)?,
+            client_id: word(1)?,
+            name: word(2)?,
+            client_type: word(3)?.parse().map_err(|error: String| Error::broken(error))?,
+            secret_hash: row.optional_text(4)?,
+            previous_secret,
+            token_endpoint_auth_method: row.optional_text(7)?.map(|text| text.parse()).transpose().map_err(|error: String| Error::broken(error))?,
+            grant_types: list(8)?.iter().map(|text| text.parse()).collect::<std::result::Result<_, String>>().map_err(Error::broken)?,
+            redirect_uris: list(9)?,
+            post_logout_redirect_uris: list(10)?,
+            allowed_origins: list(11)?,
+            scopes: Scope::from_stored(&word(12)?),
+            jwks: row.optional_text(13)?,
+            jwks_uri: row.optional_text(14)?,
+            signing_algorithm: word(15)?,
+            owner_id: row.optional_int(16)?,
+            skip_authorization: row.bool(17)?,
+            is_resource_server: row.bool(18)?,
+            is_active: row.bool(19)?,
+            token_epoch: row.int(20)?,
+            created_at: row.int(21)?,
+            updated_at: row.int(22)?,
+        })
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "id, client_id, name, client_type, secret_hash, previous_secret_hash, previous_secret_expires_at, \
+         token_endpoint_auth_method, grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, scopes, jwks, \
+         jwks_uri, signing_algorithm, owner_id, skip_authorization, is_resource_server, is_active, token_epoch, created_at, \
+         updated_at"
+    };
+}
+
+/// An application by its client id, written exactly so.
+pub async fn find(db: &Db, client_id: &str) -> Result<Option<Application>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_application WHERE client_id = $1");
+    db.optional(sql, args![client_id], Application::from_row).await
+}
+
+/// All applications, in the order in which they were made.
+pub async fn list(db: &Db) -> Result<Vec<Application>> {
+    db.all(concat!("SELECT ", columns!(), " FROM vestibule_application ORDER BY id"), args![], Application::from_row).await
+}
+
+/// Registers an application, unless its client id is taken (`None`). Its `id`, epoch and times are given by the database.
+pub async fn create(db: &Db, new: &Application, now: i64) -> Result<Option<Application>> {
+    let new = new.clone();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let sql = concat!(
+                "INSERT INTO vestibule_application (client_id, name, client_type, secret_hash, token_endpoint_auth_method,
+                        grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, scopes, jwks, jwks_uri,
+                        signing_algorithm, owner_id, skip_authorization, is_resource_server, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+                 ON CONFLICT (client_id) DO NOTHING RETURNING ",
+                columns!()
+            );
+            let args = args![
+                new.client_id.clone(),
+                new.name.clone(),
+                new.client_type.as_str(),
+                new.secret_hash.clone(),
+                new.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
+                joined(&new.grant_types),
+                new.redirect_uris.join(" "),
+                new.post_logout_redirect_uris.join(" "),
+                new.allowed_origins.join(" "),
+                new.scopes.to_string(),
+                new.jwks.clone(),
+                new.jwks_uri.clone(),
+                new.signing_algorithm.clone(),
+                new.owner_id,
+                new.skip_authorization,
+                new.is_resource_server,
+                now
+            ];
+            tx.optional(sql, args, Application::from_row).await
+        })
+    })
+    .await
+}
+
+/// Writes everything that an operator can change. Disabling, and taking back a grant or a scope, is heard at once by every
+/// node; disabling ends its tokens for good. `None`: no such application.
+pub async fn update(db: &Db, changed: &Application, now: i64) -> Result<Option<Application>> {
+    let changed = changed.clone();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let sql = concat!(
+                "UPDATE vestibule_application
+                    SET name = $2, client_type = $3, secret_hash = $4, previous_secret_hash = $5, previous_secret_expires_at = $6,
+                        token_endpoint_auth_method = $7, grant_types = $8, redirect_uris = $9, post_logout_redirect_uris = $10,
+                        allowed_origins = $11, scopes = $12, jwks = $13, jwks_uri = $14, signing_algorithm = $15, owner_id = $16,
+                        skip_authorization = $17, is_resource_server = $18, is_active = $19,
+                        token_epoch = token_epoch + CASE WHEN $19 THEN 0 ELSE 1 END, updated_at = $20
+                  WHERE id = $1 RETURNING ",
+                columns!()
+            );
+            let args = args![
+                changed.id,
+                changed.name.clone(),
+                changed.client_type.as_str(),
+                changed.secret_hash.clone(),
+                changed.previous_secret.as_ref().map(|previous| previous.hash.clone()),
+                changed.previous_secret.as_ref().map(|previous| previous.expires_at),
+                changed.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
+                joined(&changed.grant_types),
+                changed.redirect_uris.join(" "),
+                changed.post_logout_redirect_uris.join(" "),
+                changed.allowed_origins.join(" "),
+                changed.scopes.to_string(),
+                changed.jwks.clone(),
+                changed.jwks_uri.clone(),
+                changed.signing_algorithm.clone(),
+                changed.owner_id,
+                changed.skip_authorization,
+                changed.is_resource_server,
+                changed.is_active,
+                now
+            ];
+            tx.changed(Change::Application(changed.id));
+            tx.optional(sql, args, Application::from_row).await
+        })
+    })
+    .await
+}
+
+/// Deletes an application with all its tokens. `false`: no such application.
+pub async fn delete(db: &Db, id: i64) -> Result<bool> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.changed(Change::Application(id));
+            tx.execute("DELETE FROM vestibule_application WHERE id = $1", args![id]).await.map(|count| count > 0)
+        })
+    })
+    .await
+}
+
+fn joined(grants: &[GrantType]) -> String {
+    grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(" ")
+}

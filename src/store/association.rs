@@ -1,0 +1,102 @@
+//! Which account at a provider is whose.
+
+use super::change::Change;
+use super::user::{self, User};
+use super::{Db, Result, Row, Tx, args};
+
+/// An account at a provider that belongs to one of our people. `Debug` does not show its tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Association {
+    /// Our own number.
+    pub id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's identifier for the person.
+    pub uid: String,
+    /// The provider's tokens, sealed.
+    pub sealed_tokens: Option<Vec<u8>>,
+    /// In seconds since 1970.
+    pub created_at: i64,
+}
+
+impl std::fmt::Debug for Association {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Association").field("id", &self.id).field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at"
+    };
+}
+
+const COLUMNS: usize = 6;
+
+impl Association {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.int(0)?,
+            user_id: row.int(1)?,
+            provider: row.text(2)?,
+            uid: row.text(3)?,
+            sealed_tokens: row.optional_bytes(4)?,
+            created_at: row.int(5)?,
+        })
+    }
+
+    fn with_user(row: &Row<'_>) -> Result<(Self, User)> {
+        Ok((Self::from_row(row)?, User::from_row_at(row, COLUMNS)?))
+    }
+}
+
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    user::columns!(),
+    " FROM vestibule_association s JOIN vestibule_user u ON u.id = s.user_id WHERE s.provider = $1 AND s.uid = $2"
+);
+
+/// The association of this account, and whose it is.
+pub async fn find(db: &Db, provider: &str, uid: &str) -> Result<Option<(Association, User)>> {
+    db.optional(FIND, args![provider, uid], Association::with_user).await
+}
+
+/// As [`find`], as part of a decision.
+pub async fn find_in(tx: &mut Tx<'_>, provider: &str, uid: &str) -> Result<Option<(Association, User)>> {
+    tx.optional(FIND, args![provider, uid], Association::with_user).await
+}
+
+/// A person's associations, oldest first.
+pub async fn of_user(db: &Db, user_id: i64) -> Result<Vec<Association>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_association s WHERE s.user_id = $1 ORDER BY s.id");
+    db.all(sql, args![user_id], Association::from_row).await
+}
+
+/// As [`of_user`], as part of a decision.
+pub async fn of_user_in(tx: &mut Tx<'_>, user_id: i64) -> Result<Vec<Association>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_association s WHERE s.user_id = $1 ORDER BY s.id");
+    tx.all(sql, args![user_id], Association::from_row).await
+}
+
+/// Connects an account to a person. The caller has seen that nobody has it.
+pub async fn insert(tx: &mut Tx<'_>, user_id: i64, provider: &str, uid: &str, sealed_tokens: Vec<u8>, now: i64) -> Result<Option<i64>> {
+    let sql = "INSERT INTO vestibule_association (user_id, provider, uid, sealed_tokens, created_at, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
+    tx.optional(sql, args![user_id, provider, uid, Some(sealed_tokens), now], |row| row.int(0)).await
+}
+
+/// Replaces the provider's tokens.
+pub async fn update_tokens(tx: &mut Tx<'_>, id: i64, sealed_tokens: Vec<u8>, now: i64) -> Result<()> {
+    let sql = "UPDATE vestibule_association SET sealed_tokens = $2, updated_at = $3 WHERE id = $1";
+    tx.execute(sql, args![id, Some(sealed_tokens), now]).await.map(|_| ())
+}
+
+/// Takes an account away from its person.
+pub async fn delete(tx: &mut Tx<'_>, id: i64, user_id: i64) -> Result<()> {
+    tx.changed(Change::User(user_id));
+    tx.execute("DELETE FROM vestibule_association WHERE id = $1 AND user_id = $2", args![id, user_id]).await.map(|_| ())
+}

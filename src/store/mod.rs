@@ -1,0 +1,54 @@
+//! The only room with SQL: one file a table, the verbs in `db`, no rules.
+//!
+//! Every statement is one text for SQLite and PostgreSQL. A function that takes [`Db`] is one transaction; one that takes
+//! [`Tx`] is part of a decision that its caller makes in one. Not found is `Option`. What "once only" means is one
+//! statement, never a read and a write.
+
+pub mod application;
+pub mod association;
+pub mod change;
+mod db;
+pub mod migrate;
+pub mod seal_key;
+mod sqlite;
+pub mod token;
+pub mod user;
+
+pub use db::{BoxFuture, Db, Row, Tx, Value};
+pub(crate) use db::args;
+use vestibule_protocol::OAuthError;
+
+/// What can go wrong with a database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is away, overloaded or being restarted; the same request may succeed later.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A unique value is taken.
+    #[error("a unique value is taken")]
+    Conflict(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A statement failed, or a row is not what we wrote.
+    #[error("the database refused a statement or holds something unexpected")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of every store function.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A row that is not what we wrote.
+    pub fn broken(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Broken(what.into())
+    }
+}
+
+impl From<Error> for OAuthError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(_) => {
+                Self::unavailable("The server cannot reach its database; try again shortly.", 2).with_cause(error)
+            }
+            _ => Self::new(vestibule_protocol::ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(error),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! People.
+
+use super::change::Change;
+use super::{Db, Result, Row, Tx, args};
+
+/// A person. `Debug` does not show the password's encoding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// A 64-bit integer, because API databases that exist point at Django's.
+    pub id: i64,
+    /// Unique, compared as it is written.
+    pub username: String,
+    /// Empty where there is none.
+    pub email: String,
+    /// Whether somebody proved that the address is this person's.
+    pub email_verified: bool,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// The encoding of the password; `None` where the person has none.
+    pub password: Option<String>,
+    /// Whether the person may enter at all.
+    pub is_active: bool,
+    /// Django's mark for people who may use its console.
+    pub is_staff: bool,
+    /// Whether every permission is theirs.
+    pub is_superuser: bool,
+    /// When the account was made, in seconds since 1970.
+    pub date_joined: i64,
+    /// The last sign-in, in seconds since 1970.
+    pub last_login: Option<i64>,
+    /// Tokens of an older epoch are dead.
+    pub token_epoch: i64,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// What a new account is made of; everything else has its default.
+#[derive(Clone, Default)]
+pub struct NewUser {
+    /// See [`User`].
+    pub username: String,
+    /// See [`User`].
+    pub email: String,
+    /// See [`User`].
+    pub email_verified: bool,
+    /// See [`User`].
+    pub first_name: String,
+    /// See [`User`].
+    pub last_name: String,
+    /// See [`User`].
+    pub password: Option<String>,
+    /// Makes the person staff too.
+    pub is_superuser: bool,
+}
+
+macro_rules! columns {
+    () => {
+        "u.id, u.username, u.email, u.email_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_staff, \
+         u.is_superuser, u.date_joined, u.last_login, u.token_epoch"
+    };
+}
+pub(super) use columns;
+
+/// The same columns behind `RETURNING`, where SQLite knows no alias.
+macro_rules! returning {
+    () => {
+        "id, username, email, email_verified, first_name, last_name, password, is_active, is_staff, is_superuser, \
+         date_joined, last_login, token_epoch"
+    };
+}
+
+
+impl User {
+    /// Reads the columns of `columns!` from the first place on.
+    pub(super) fn from_row(row: &Row<'_>) -> Result<Self> {
+        Self::from_row_at(row, 0)
+    }
+
+    pub(super) fn from_row_at(row: &Row<'_>, at: usize) -> Result<Self> {
+        Ok(Self {
+            id: row.int(at)?,
+            username: row.text(at + 1)?,
+            email: row.text(at + 2)?,
+            email_verified: row.bool(at + 3)?,
+            first_name: row.text(at + 4)?,
+            last_name: row.text(at + 5)?,
+            password: row.optional_text(at + 6)?,
+            is_active: row.bool(at + 7)?,
+            is_staff: row.bool(at + 8)?,
+            is_superuser: row.bool(at + 9)?,
+            date_joined: row.int(at + 10)?,
+            last_login: row.optional_int(at + 11)?,
+            token_epoch: row.int(at + 12)?,
+        })
+    }
+}
+
+/// How an address is looked up: the same for every way of writing its letters.
+pub fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// A person by username, written exactly so.
+pub async fn find_by_username(db: &Db, username: &str) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.username = $1");
+    db.optional(sql, args![username], User::from_row).await
+}
+
+/// A person by id.
+pub async fn find(db: &Db, id: i64) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.id = $1");
+    db.optional(sql, args![id], User::from_row).await
+}
+
+/// The people from `after` on, in the order of their ids, at most `limit`.
+pub async fn list(db: &Db, after: i64, limit: i64) -> Result<Vec<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.id > $1 ORDER BY u.id LIMIT $2");
+    db.all(sql, args![after, limit], User::from_row).await
+}
+
+/// A person by id, held against changes by others until the transaction ends (by [`Tx::lock`]'s means where needed).
+pub async fn find_in(tx: &mut Tx<'_>, id: i64) -> Result<Option<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.id = $1");
+    tx.optional(sql, args![id], User::from_row).await
+}
+
+/// Everybody with this address, in any letter case; the caller decides what several mean.
+pub async fn with_email(tx: &mut Tx<'_>, email: &str) -> Result<Vec<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.email_key = $1 ORDER BY u.id LIMIT 2");
+    tx.all(sql, args![email_key(email)], User::from_row).await
+}
+
+/// Makes an account, unless the username is taken (`None`).
+pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<User>> {
+    let sql = concat!(
+        "INSERT INTO vestibule_user (username, email, email_key, email_verified, first_name, last_name, password,
+                is_staff, is_superuser, date_joined)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) ON CONFLICT (username) DO NOTHING RETURNING ",
+        returning!()
+    );
+    let args = args![
+        new.username.clone(),
+        new.email.clone(),
+        email_key(&new.email),
+        new.email_verified,
+        new.first_name.clone(),
+        new.last_name.clone(),
+        new.password.clone(),
+        new.is_superuser,
+        now
+    ];
+    tx.optional(sql, args, User::from_row).await
+}
+
+/// Makes an account in a transaction of its own, unless the username is taken (`None`).
+pub async fn create(db: &Db, new: NewUser, now: i64) -> Result<Option<User>> {
+    db.write(move |tx| Box::pin(async move { insert(tx, &new, now).await })).await
+}
+
+/// Notes a sign-in.
+pub async fn note_login(tx: &mut Tx<'_>, id: i64, now: i64) -> Result<()> {
+    tx.execute("UPDATE vestibule_user SET last_login = $2 WHERE id = $1", args![id, now]).await.map(|_| ())
+}
+
+/// Writes names and address as they are in `user`.
+pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    let sql = "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6
+                WHERE id = $1";
+    let args = args![
+        user.id,
+        user.email.clone(),
+        email_key(&user.email),
+        user.email_verified,
+        user.first_name.clone(),
+        user.last_name.clone()
+    ];
+    tx.execute(sql, args).await?;
+    tx.changed(Change::User(user.id));
+    Ok(())
+}
+
+/// Notes a sign-in by password, and the password's new encoding where it was outdated; but only if the password is still
+/// the one that was checked.
+pub async fn note_password_login(db: &Db, user: &User, encoded: Option<String>, now: i64) -> Result<()> {
+    let sql = "UPDATE vestibule_user SET last_login = $2, password = COALESCE($3, password) WHERE id = $1 AND password = $4";
+    db.execute(sql, args![user.id, now, encoded, user.password.clone()]).await.map(|_| ())
+}
+
+/// Sets or takes away a password. `false`: no such person.
+pub async fn set_password(db: &Db, id: i64, encoded: Option<String>) -> Result<bool> {
+    db.execute("UPDATE vestibule_user SET password = $2 WHERE id = $1", args![id, encoded]).await.map(|count| count > 0)
+}
+
+/// Deactivates or activates a person. Deactivating ends every token of theirs for good. `false`: no such person.
+pub async fn set_active(db: &Db, id: i64, active: bool) -> Result<bool> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            let sql = "UPDATE vestibule_user SET is_active = $2, token_epoch = token_epoch + CASE WHEN $2 THEN 0 ELSE 1 END WHERE id = $1";
+            tx.changed(Change::User(id));
+            tx.execute(sql, args![id, active]).await.map(|count| count > 0)
+        })
+    })
+    .await
+}
+
+/// Deletes a person with all tokens and associations. `false`: no such person.
+pub async fn delete(db: &Db, id: i64) -> Result<bool> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.changed(Change::User(id));
+            tx.execute("DELETE FROM vestibule_user WHERE id = $1", args![id]).await.map(|count| count > 0)
+        })
+    })
+    .await
+}
