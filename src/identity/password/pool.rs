@@ -351,6 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_usable_hash_it_costs_a_hash_and_is_wrong() {
+        // attacks 213, 269
         let hasher = started(1, 8);
         for (already, encoded) in [None, Some(""), Some("!x"), Some("md5$a$b"), Some(BOMB)].into_iter().enumerate() {
             let verdict = hasher.verify("ada", encoded, SALT).await;
