@@ -237,7 +237,8 @@ mod tests {
     /// Django 5.2's hasher at our setting.
     const CURRENT: &str =
         "argon2$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$cHrj0Sv21mpuDwJdEEt7pCPytt247nK8+gwwA1XOOag";
-    /// Made by Django 5.2 (argon2-cffi 25.1, bcrypt 4.3) from [`PASSWORD`].
+    /// Of [`PASSWORD`], by Django 5.2 (bcrypt 4.3). It writes only Argon2id: argon2i, argon2d and v=16 are by its library
+    /// argon2-cffi 25.1 and verified by Django; the one without `v=` is the one before it with that left out.
     const OUTDATED: [&str; 10] = [
         "argon2$argon2id$v=19$m=102400,t=2,p=8$ejZIajVjWUNPd1ZPcmMxUUlQYkJsMA$gnWVzLW0gpfjMnb/qV+ePdDYgQkzO1jE21Z8YSMt8BM",
         "argon2$argon2i$v=19$m=512,t=2,p=2$c2FsdHNhbHRzYWx0MTIzNA$PcRUNBQD+Kgr41mv4bDbIQ",
