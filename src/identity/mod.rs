@@ -1,0 +1,8 @@
+//! Our people: how a person proves who they are (`sign_in`, `password`), and which person a provider's word is about
+//! (`link`).
+//!
+//! Nothing here knows grants, tokens or HTTP.
+
+pub mod link;
+pub mod password;
+pub mod sign_in;
