@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use vestibule_protocol::scope::OPENID_SCOPES;
-use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
+use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, secret};
 
 use crate::context::Context;
 use crate::identity::link::{self, Arrival};
@@ -104,7 +104,12 @@ pub async fn access_token(cx: &Context, presented: &str) -> Result<Option<Arc<Ac
 
 fn rests_on(token: &AccessToken) -> [Change; 4] {
     let user = token.user.as_ref().map_or(0, |user| user.id);
-    [Change::Family(token.family), Change::Rotated(token.family), Change::User(user), Change::Application(token.application_id)]
+    [
+        Change::Family(token.family),
+        Change::Rotated(token.family),
+        Change::User(user),
+        Change::Application(token.application_id),
+    ]
 }
 
 /// Who presents this `Authorization` header.
@@ -147,7 +152,7 @@ fn refuse_own(cx: &Context, presented: &str) -> OAuthError {
         "This is a refresh token; send the access token."
     } else if secret::is_ours(presented) {
         "The access token is unknown, expired or revoked."
-    } else if jose::looks_like_jwt(presented) {
+    } else if presented.starts_with("ey") {
         "This is not a token of this server. A provider's token goes behind its backend's name: `Bearer <backend> <token>`."
     } else {
         "This is not a token of this server, or not a whole one."
@@ -156,7 +161,8 @@ fn refuse_own(cx: &Context, presented: &str) -> OAuthError {
 
 async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Identity, OAuthError> {
     let provider = cx.upstream.provider(backend).ok_or_else(|| {
-        OAuthError::invalid_request("No enabled backend has this name (GET backends lists them).").with_reason(Reason::UnknownBackend)
+        OAuthError::invalid_request("No enabled backend has this name (GET backends lists them).")
+            .with_reason(Reason::UnknownBackend)
     })?;
     let identified = cx.upstream.identify_remembered(provider, token).await?;
     // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.
@@ -164,8 +170,12 @@ async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Iden
         Some((_, user)) if user.is_active => user,
         _ => {
             let tokens = identified.tokens.to_json();
-            let arrival =
-                Arrival { provider: backend, profile: &identified.profile, policy: &provider.settings, tokens: &tokens };
+            let arrival = Arrival {
+                provider: backend,
+                profile: &identified.profile,
+                policy: &provider.settings,
+                tokens: &tokens,
+            };
             link::sign_in(cx, &arrival).await?.user
         }
     };

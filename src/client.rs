@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
-use vestibule_protocol::{ClientAuthenticationMethod as Method, ClientCredentials, ClientType, OAuthError, TokenDigest};
+use vestibule_protocol::{
+    ClientAuthenticationMethod as Method, ClientCredentials, ClientType, OAuthError, TokenDigest,
+};
 
 use crate::context::Context;
 use crate::store::application::{self, Application};
@@ -38,7 +40,9 @@ pub async fn authenticate(cx: &Context, credentials: &ClientCredentials) -> Resu
         // HTTP Basic has no way to leave the secret out; an empty one is none.
         (ClientType::Public, Some("")) => {}
         // A public client has no secret, so one that it sends is wrong (RFC 6749 §3.2.1).
-        (ClientType::Public, Some(_)) => return Err(refuse("This application is public and has no client secret; send none.")),
+        (ClientType::Public, Some(_)) => {
+            return Err(refuse("This application is public and has no client secret; send none."));
+        }
         (ClientType::Confidential, None) => {
             return Err(refuse("This application is confidential: its client secret is required."));
         }
@@ -86,6 +90,7 @@ fn secret_matches(application: &Application, secret: &str, now: i64) -> bool {
     let presented = hash_secret(secret);
     let is = |stored: &str| constant_time::verify_slices_are_equal(stored.as_bytes(), presented.as_bytes()).is_ok();
     let current = application.secret_hash.as_deref().is_some_and(is);
-    let previous = application.previous_secret.as_ref().is_some_and(|previous| previous.expires_at > now && is(&previous.hash));
+    let previous =
+        application.previous_secret.as_ref().is_some_and(|previous| previous.expires_at > now && is(&previous.hash));
     current | previous
 }

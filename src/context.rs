@@ -84,7 +84,10 @@ impl Keys {
     /// # Errors
     /// [`SealError`] where none does.
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        std::iter::once(&self.current).chain(&self.former).find_map(|key| key.open(purpose, sealed).ok()).ok_or(SealError)
+        std::iter::once(&self.current)
+            .chain(&self.former)
+            .find_map(|key| key.open(purpose, sealed).ok())
+            .ok_or(SealError)
     }
 
     /// 256 bits that follow from the input for whoever has the key: the same on every node.

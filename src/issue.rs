@@ -90,13 +90,21 @@ enum Rotation {
 /// # Errors
 /// `invalid_grant` for a token that is unknown, expired, revoked, used before or another application's; `invalid_scope` for
 /// a scope that it does not have.
-pub async fn refresh(cx: &Context, application: &Application, presented: &str, scope: Option<Scope>) -> Result<TokenResponse, OAuthError> {
+pub async fn refresh(
+    cx: &Context,
+    application: &Application,
+    presented: &str,
+    scope: Option<Scope>,
+) -> Result<TokenResponse, OAuthError> {
     let refused = || OAuthError::invalid_grant("The refresh token is unknown, expired, revoked or was used before.");
     let digest = TokenDigest::of_presented(TokenKind::RefreshToken, presented).ok_or_else(refused)?;
     let rotate = cx.settings.tokens.rotate_refresh_tokens;
     let (access_token, refresh_token) = if rotate {
         let derived = |kind, purpose| PlainToken::new(kind, &cx.keys.derive(purpose, presented.as_bytes()));
-        (derived(TokenKind::AccessToken, "access token of a refresh"), Some(derived(TokenKind::RefreshToken, "refresh token of a refresh")))
+        (
+            derived(TokenKind::AccessToken, "access token of a refresh"),
+            Some(derived(TokenKind::RefreshToken, "refresh token of a refresh")),
+        )
     } else {
         (PlainToken::new(TokenKind::AccessToken, &random()), None)
     };
@@ -117,7 +125,8 @@ pub async fn refresh(cx: &Context, application: &Application, presented: &str, s
         Rotation::Next { scope, access_expires_at, user_id } => {
             cx.metrics.issued(GrantType::RefreshToken);
             // Whoever does not rotate goes on with the refresh token that they have.
-            let refresh_token = refresh_token.or_else(|| PlainToken::from_presented(TokenKind::RefreshToken, presented));
+            let refresh_token =
+                refresh_token.or_else(|| PlainToken::from_presented(TokenKind::RefreshToken, presented));
             Ok(TokenResponse { access_token, expires_in: access_expires_at - now, scope, refresh_token, user_id })
         }
         Rotation::Refused => Err(refused()),
@@ -165,7 +174,11 @@ impl Attempt {
         }
     }
 
-    async fn continue_family(self, tx: &mut crate::store::Tx<'_>, token: RefreshToken) -> crate::store::Result<Rotation> {
+    async fn continue_family(
+        self,
+        tx: &mut crate::store::Tx<'_>,
+        token: RefreshToken,
+    ) -> crate::store::Result<Rotation> {
         let access_expires_at = self.now + self.access_ttl;
         let scope = self.scope.unwrap_or(token.scope);
         let new = NewToken {
@@ -204,7 +217,11 @@ impl Attempt {
             && self.scope.as_ref().is_none_or(|scope| scope.is_same_set(&next.scope))
             && token::still_stands(tx, &next).await?
         {
-            return Ok(Rotation::Next { scope: next.scope, access_expires_at: next.access_expires_at, user_id: next.user_id });
+            return Ok(Rotation::Next {
+                scope: next.scope,
+                access_expires_at: next.access_expires_at,
+                user_id: next.user_id,
+            });
         }
         token::revoke_family(tx, token.family, self.now).await?;
         Ok(Rotation::Replayed)

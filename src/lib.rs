@@ -70,8 +70,11 @@ impl Vestibule {
         check(&settings)?;
         let upstream = Upstream::new(&settings, clock.clone()).map_err(OpenError)?;
         let keys = Keys::new(keys).map_err(|error| OpenError::new("encryption_key", error))?;
-        let hasher = Hasher::new(&settings.passwords).map_err(|error| OpenError::new("passwords.hash_threads", error))?;
-        let db = Db::open(&settings.database_url, &settings.database).await.map_err(|error| OpenError::new("database_url", error))?;
+        let hasher =
+            Hasher::new(&settings.passwords).map_err(|error| OpenError::new("passwords.hash_threads", error))?;
+        let db = Db::open(&settings.database_url, &settings.database)
+            .await
+            .map_err(|error| OpenError::new("database_url", error))?;
         let database = |error: store::Error| OpenError::new("database_url", describe(&error));
         store::migrate::migrate(&db, clock.now()).await.map_err(database)?;
         check_keys(&db, &keys, clock.now()).await?;
@@ -123,18 +126,26 @@ pub fn describe(error: &dyn std::error::Error) -> String {
 
 fn check(settings: &Settings) -> Result<(), OpenError> {
     let mount = &settings.mount;
-    let plain = mount.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~'));
+    let plain =
+        mount.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~'));
     if !mount.starts_with('/') || mount.contains("//") || !plain {
         return Err(OpenError::new("mount", format!("`{mount}` is not a path such as /auth")));
     }
     let url = settings.public_url();
-    let parsed = url::Url::parse(&url).map_err(|error| OpenError::new("public_url", format!("`{url}` is not an address: {error}")))?;
+    let parsed = url::Url::parse(&url)
+        .map_err(|error| OpenError::new("public_url", format!("`{url}` is not an address: {error}")))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(OpenError::new("public_url", format!("`{url}` is not an http or https address without query and fragment")));
+        return Err(OpenError::new(
+            "public_url",
+            format!("`{url}` is not an http or https address without query and fragment"),
+        ));
     }
     for (name, _) in settings.scopes() {
         if name.contains(' ') || protocol::Scope::parse(name).map_or(true, |scope| scope.is_empty()) {
-            return Err(OpenError::new(&format!("scopes.{name}"), "holds a character that a scope cannot have (RFC 6749 §3.3)"));
+            return Err(OpenError::new(
+                &format!("scopes.{name}"),
+                "holds a character that a scope cannot have (RFC 6749 §3.3)",
+            ));
         }
     }
     if settings.tokens.access_token_ttl.as_secs() == 0 {
@@ -150,7 +161,8 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
 async fn check_keys(db: &Db, keys: &Keys, now: i64) -> Result<(), OpenError> {
     let ours = keys.ids();
     let database = |error: store::Error| OpenError::new("database_url", describe(&error));
-    let missing: Vec<String> = store::seal_key::all(db).await.map_err(database)?.into_iter().filter(|id| !ours.contains(id)).collect();
+    let missing: Vec<String> =
+        store::seal_key::all(db).await.map_err(database)?.into_iter().filter(|id| !ours.contains(id)).collect();
     if !missing.is_empty() {
         let sentence = format!(
             "this database holds provider tokens sealed under the key {}, which is not among the keys given ({}); \

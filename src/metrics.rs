@@ -72,9 +72,17 @@ impl Default for Metrics {
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
         registry.register("http_request_duration_seconds", "Time to answer, in seconds", metrics.durations.clone());
         registry.register("tokens_issued", "Pairs of tokens issued", metrics.tokens_issued.clone());
-        registry.register("conversions", "Provider tokens and codes presented, by outcome", metrics.conversions.clone());
+        registry.register(
+            "conversions",
+            "Provider tokens and codes presented, by outcome",
+            metrics.conversions.clone(),
+        );
         registry.register("people_created", "Accounts made at a first sign-in", metrics.people_created.clone());
-        registry.register("refresh_replays", "Refresh tokens used twice; each ended a family", metrics.refresh_replays.clone());
+        registry.register(
+            "refresh_replays",
+            "Refresh tokens used twice; each ended a family",
+            metrics.refresh_replays.clone(),
+        );
         registry.register("expired_rows_deleted", "Rows removed by the clean-up", metrics.expired_deleted.clone());
         registry.register("password_hashes_waiting", "Sign-ins that wait for a hash", metrics.hashes_waiting.clone());
         Self { registry, ..metrics }

@@ -15,13 +15,21 @@ use crate::upstream::{Credential, Identified, Presented, Provider};
 pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let (provider, identified) = identify(cx, request.params).await?;
     let tokens = identified.tokens.to_json();
-    let arrival =
-        Arrival { provider: provider.name(), profile: &identified.profile, policy: &provider.settings, tokens: &tokens };
+    let arrival = Arrival {
+        provider: provider.name(),
+        profile: &identified.profile,
+        policy: &provider.settings,
+        tokens: &tokens,
+    };
     let linked = link::sign_in(cx, &arrival).await;
     cx.metrics.converted(provider.name(), linked.as_ref().err());
     let user = linked?.user;
     let scope = scope_or_default(cx, &mut request);
-    issue::tokens(cx, Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::ConvertToken }).await
+    issue::tokens(
+        cx,
+        Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::ConvertToken },
+    )
+    .await
 }
 
 /// The account at a provider that a request presents by `backend` and `token` or `code`; also for `connect-backend`.

@@ -50,7 +50,8 @@ pub async fn run(cx: &Context, credentials: &ClientCredentials, params: &Params)
 }
 
 /// The grants that [`run`] knows.
-const KNOWN: [GrantType; 4] = [GrantType::Password, GrantType::ClientCredentials, GrantType::RefreshToken, GrantType::ConvertToken];
+const KNOWN: [GrantType; 4] =
+    [GrantType::Password, GrantType::ClientCredentials, GrantType::RefreshToken, GrantType::ConvertToken];
 
 fn known(wire: &str) -> Result<GrantType, OAuthError> {
     KNOWN.into_iter().find(|grant| grant.wire() == wire).ok_or_else(unsupported)
@@ -58,7 +59,10 @@ fn known(wire: &str) -> Result<GrantType, OAuthError> {
 
 fn unsupported() -> OAuthError {
     let names: Vec<_> = KNOWN.iter().map(|grant| grant.wire()).collect();
-    OAuthError::new(ErrorCode::UnsupportedGrantType, format!("Unknown grant type; known here are {}.", names.join(", ")))
+    OAuthError::new(
+        ErrorCode::UnsupportedGrantType,
+        format!("Unknown grant type; known here are {}.", names.join(", ")),
+    )
 }
 
 /// A scope that was asked for, if all of it exists and the application may have it.
@@ -78,6 +82,11 @@ fn limited(cx: &Context, application: &Application, text: &str) -> Result<Scope,
 pub(super) fn scope_or_default(cx: &Context, request: &mut TokenRequest<'_>) -> Scope {
     request.scope.take().unwrap_or_else(|| {
         let limit = &request.application.scopes;
-        cx.settings.scopes().into_iter().map(|(name, _)| name).filter(|name| limit.is_empty() || limit.contains(name)).collect()
+        cx.settings
+            .scopes()
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| limit.is_empty() || limit.contains(name))
+            .collect()
     })
 }

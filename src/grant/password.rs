@@ -15,5 +15,9 @@ pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<T
         .await?
         .ok_or_else(|| OAuthError::invalid_grant("Invalid credentials given."))?;
     let scope = scope_or_default(cx, &mut request);
-    issue::tokens(cx, Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::Password }).await
+    issue::tokens(
+        cx,
+        Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::Password },
+    )
+    .await
 }

@@ -53,7 +53,8 @@ pub(super) async fn backends(State(cx): State<Ctx>, headers: HeaderMap) -> Resul
         .map(|provider| {
             let own = associations.as_ref().map(|all| {
                 let own = all.iter().filter(|association| association.provider == provider.name());
-                own.map(|association| Connected { association_id: association.id, uid: &association.uid }).collect::<Vec<_>>()
+                own.map(|association| Connected { association_id: association.id, uid: &association.uid })
+                    .collect::<Vec<_>>()
             });
             Backend {
                 name: provider.name(),

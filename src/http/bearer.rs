@@ -77,8 +77,9 @@ where
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh); // the one that is ready
         let AuthenticateLayer { cx, accept } = self.layer.clone();
+        let header = single(request.headers(), AUTHORIZATION).map(|header| header.map(<[u8]>::to_vec));
         Box::pin(async move {
-            match identify(&cx, &request, accept).await {
+            match identify(&cx, header, accept).await {
                 Ok(Some(identity)) => drop(request.extensions_mut().insert(identity)),
                 Ok(None) => {}
                 Err(error) => return Ok(ApiError(error).into_response()),
@@ -88,10 +89,14 @@ where
     }
 }
 
-async fn identify(cx: &Ctx, request: &Request, accept: Accept) -> Result<Option<Identity>, OAuthError> {
-    match single(request.headers(), AUTHORIZATION)? {
+async fn identify(
+    cx: &Ctx,
+    header: Result<Option<Vec<u8>>, OAuthError>,
+    accept: Accept,
+) -> Result<Option<Identity>, OAuthError> {
+    match header? {
         None => Ok(None),
-        header => authenticate::bearer(cx, header, accept).await.map(Some),
+        Some(header) => authenticate::bearer(cx, Some(&header), accept).await.map(Some),
     }
 }
 
@@ -128,7 +133,9 @@ impl CurrentUser {
 pub(super) fn require_scope(scope: &Scope, needed: &str) -> Result<(), OAuthError> {
     match Scope::from_stored(needed).is_within(scope) {
         true => Ok(()),
-        false => Err(OAuthError::new(ErrorCode::InsufficientScope, "The token does not carry the scope that this needs.")),
+        false => {
+            Err(OAuthError::new(ErrorCode::InsufficientScope, "The token does not carry the scope that this needs."))
+        }
     }
 }
 

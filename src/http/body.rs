@@ -36,11 +36,13 @@ impl FromRequest<Ctx> for Body {
         }
         let limit = cx.settings.http.max_body_bytes;
         let headers = request.headers();
-        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(too_large(limit).into());
         }
-        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
             return Err(OAuthError::invalid_request("The body is compressed; send it as it is.").into());
         }
         let media_type = media_type(headers);

@@ -20,8 +20,12 @@ pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, bod
     let user = person(&identity)?;
     let (provider, identified) = convert_token::identify(&cx, &body.0).await?;
     let tokens = identified.tokens.to_json();
-    let arrival =
-        Arrival { provider: provider.name(), profile: &identified.profile, policy: &provider.settings, tokens: &tokens };
+    let arrival = Arrival {
+        provider: provider.name(),
+        profile: &identified.profile,
+        policy: &provider.settings,
+        tokens: &tokens,
+    };
     let linked = link::connect(&cx, &arrival, user).await?;
     let association = json!({
         "association_id": linked.association_id,
@@ -31,11 +35,16 @@ pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, bod
     Ok(([(CACHE_CONTROL, "no-store")], Json(association)).into_response())
 }
 
-pub(super) async fn disconnect(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn disconnect(
+    State(cx): State<Ctx>,
+    Caller(identity): Caller,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
     let user = person(&identity)?;
     let backend = body.0.required("backend")?;
     let association_id = body.0.required("association_id")?;
-    let not_theirs = || OAuthError::invalid_request("There is no such association of yours.").with_field("association_id");
+    let not_theirs =
+        || OAuthError::invalid_request("There is no such association of yours.").with_field("association_id");
     let association_id: i64 = association_id.parse().map_err(|_| not_theirs())?;
     match link::disconnect(&cx, user.id, backend, association_id).await? {
         link::Disconnected::Done => Ok(StatusCode::NO_CONTENT),

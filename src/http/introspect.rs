@@ -37,7 +37,9 @@ struct Inactive {
 pub(super) async fn introspect(State(cx): State<Ctx>, call: ClientCall) -> Result<Response, Refusal> {
     let application = client::authenticate(&cx, &call.credentials).await?;
     if application.client_type == ClientType::Public {
-        return Err(OAuthError::invalid_client("A public application cannot introspect: it cannot prove who it is.").into());
+        return Err(
+            OAuthError::invalid_client("A public application cannot introspect: it cannot prove who it is.").into()
+        );
     }
     let presented = call.params.required("token")?;
     let token = authenticate::access_token(&cx, presented).await?;

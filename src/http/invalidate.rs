@@ -13,7 +13,11 @@ use crate::store::application::Application;
 use crate::store::token;
 
 /// Every access token, and with it every refresh token.
-pub(super) async fn sessions(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn sessions(
+    State(cx): State<Ctx>,
+    Caller(identity): Caller,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
     let application = application(&cx, &body.0).await?;
     let user = person(&identity)?;
     token::revoke_all(&cx.db, user.id, application.id, cx.clock.now()).await.map_err(OAuthError::from)?;
@@ -21,7 +25,11 @@ pub(super) async fn sessions(State(cx): State<Ctx>, Caller(identity): Caller, bo
 }
 
 /// Every refresh token; the access tokens live on until they expire.
-pub(super) async fn refresh_tokens(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn refresh_tokens(
+    State(cx): State<Ctx>,
+    Caller(identity): Caller,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
     let application = application(&cx, &body.0).await?;
     let user = person(&identity)?;
     token::revoke_refresh_tokens(&cx.db, user.id, application.id, cx.clock.now()).await.map_err(OAuthError::from)?;

@@ -45,10 +45,12 @@ pub fn router(cx: &Ctx) -> Router {
         .route("/metrics", get(probe::metrics));
     for (name, endpoint) in endpoints {
         // Every path answers with and without a slash at its end: Django's clients have it.
-        router = router.route(&format!("{mount}/{name}"), endpoint.clone()).route(&format!("{mount}/{name}/"), endpoint);
+        router =
+            router.route(&format!("{mount}/{name}"), endpoint.clone()).route(&format!("{mount}/{name}/"), endpoint);
     }
     router
         .fallback(respond::not_found)
         .method_not_allowed_fallback(respond::method_not_allowed)
-        .layer(middleware::from_fn_with_state(cx.clone(), observe::observe)).with_state(cx.clone())
+        .layer(middleware::from_fn_with_state(cx.clone(), observe::observe))
+        .with_state(cx.clone())
 }

@@ -26,9 +26,9 @@ pub(super) async fn observe(State(cx): State<Ctx>, request: Request, next: Next)
     let request_id = request.headers().get(REQUEST_ID).filter(|id| is_plain(id)).cloned().unwrap_or_else(new_id);
 
     let limit = cx.settings.http.request_timeout;
-    let mut response = tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
-        Refusal(OAuthError::unavailable("The request took too long.", 5)).into_response()
-    });
+    let mut response = tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| Refusal(OAuthError::unavailable("The request took too long.", 5)).into_response());
 
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -54,9 +54,31 @@ pub(super) async fn observe(State(cx): State<Ctx>, request: Request, next: Next)
             let description = error.description.as_ref();
             let cause = causes(&error);
             if status >= 500 {
-                tracing::error!(method = method.as_str(), route, status, ms, request_id, error = code, reason, description, cause, "request");
+                tracing::error!(
+                    method = method.as_str(),
+                    route,
+                    status,
+                    ms,
+                    request_id,
+                    error = code,
+                    reason,
+                    description,
+                    cause,
+                    "request"
+                );
             } else {
-                tracing::info!(method = method.as_str(), route, status, ms, request_id, error = code, reason, description, cause, "request");
+                tracing::info!(
+                    method = method.as_str(),
+                    route,
+                    status,
+                    ms,
+                    request_id,
+                    error = code,
+                    reason,
+                    description,
+                    cause,
+                    "request"
+                );
             }
         }
     }

@@ -48,8 +48,12 @@ impl IntoResponse for ApiError {
         let error = &self.0;
         let challenge = match (error.status(), error.code) {
             (401 | 403, ErrorCode::InvalidToken | ErrorCode::InsufficientScope) => {
-                let sentence: String = error.description.chars().filter(|c| c.is_ascii() && !matches!(c, '"' | '\\')).collect();
-                Some(format!("Bearer realm=\"api\", error=\"{}\", error_description=\"{sentence}\"", error.code.as_str()))
+                let sentence: String =
+                    error.description.chars().filter(|c| c.is_ascii() && !matches!(c, '"' | '\\')).collect();
+                Some(format!(
+                    "Bearer realm=\"api\", error=\"{}\", error_description=\"{sentence}\"",
+                    error.code.as_str()
+                ))
             }
             // RFC 6750 §3.1: whoever sent nothing that can be judged is told no error code.
             (401, _) => Some("Bearer realm=\"api\"".to_owned()),
@@ -69,7 +73,11 @@ fn respond(error: OAuthError, challenge: Option<String>, detail: Option<String>)
     }
     if let Some(field) = error.field {
         // Django REST Framework's way of naming a field.
-        let sentence = if error.description.contains("is required") { "This field is required." } else { error.description.as_ref() };
+        let sentence = if error.description.contains("is required") {
+            "This field is required."
+        } else {
+            error.description.as_ref()
+        };
         body.insert(field.to_owned(), json!([sentence]));
     }
     if let Some(detail) = detail {
@@ -94,7 +102,11 @@ pub(super) async fn not_found() -> Response {
 
 /// 405; the router adds `Allow`.
 pub(super) async fn method_not_allowed() -> Response {
-    plain(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This path does not take this method; `Allow` names those that it takes.")
+    plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request",
+        "This path does not take this method; `Allow` names those that it takes.",
+    )
 }
 
 fn plain(status: StatusCode, error: &str, sentence: &str) -> Response {

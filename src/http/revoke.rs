@@ -16,7 +16,9 @@ pub(super) async fn revoke(State(cx): State<Ctx>, call: ClientCall) -> Result<St
     let application = client::authenticate(&cx, &call.credentials).await?;
     let presented = call.params.required("token")?;
     if secret::is_ours(presented) {
-        token::revoke(&cx.db, TokenDigest::of(presented), application.id, cx.clock.now()).await.map_err(OAuthError::from)?;
+        token::revoke(&cx.db, TokenDigest::of(presented), application.id, cx.clock.now())
+            .await
+            .map_err(OAuthError::from)?;
     }
     Ok(StatusCode::OK)
 }

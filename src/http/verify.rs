@@ -24,9 +24,14 @@ const CLIENT_ID: HeaderName = HeaderName::from_static("x-auth-client-id");
 /// What a header cannot carry is percent-encoded, and so is the percent sign; everything else is as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
-pub(super) async fn verify(State(_): State<Ctx>, RawQuery(query): RawQuery, Caller(identity): Caller) -> Result<HeaderMap, ApiError> {
-    let query = Params::from_form(query.unwrap_or_default().as_bytes())
-        .map_err(|error| OAuthError::invalid_request("The query string of this call cannot be read.").with_cause(error))?;
+pub(super) async fn verify(
+    State(_): State<Ctx>,
+    RawQuery(query): RawQuery,
+    Caller(identity): Caller,
+) -> Result<HeaderMap, ApiError> {
+    let query = Params::from_form(query.unwrap_or_default().as_bytes()).map_err(|error| {
+        OAuthError::invalid_request("The query string of this call cannot be read.").with_cause(error)
+    })?;
     require_scope(identity.scope(), query.get("scope").unwrap_or_default())?;
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

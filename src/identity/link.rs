@@ -7,7 +7,6 @@
 
 use vestibule_protocol::{OAuthError, Profile, Reason};
 
-use super::password;
 use crate::context::{Context, random};
 use crate::settings::{OnTakenEmail, ProviderSettings};
 use crate::store::association::{self, Association};
@@ -125,14 +124,18 @@ async fn unchanged(cx: &Context, arrival: &Arrival<'_>) -> Result<Option<Linked>
     }
     let (association, user) = found;
     let seen_lately = user.last_login.is_some_and(|at| cx.clock.now() - at < 60);
-    let same_tokens = association.sealed_tokens.as_deref().and_then(|sealed| cx.keys.open(&purpose(arrival), sealed).ok());
-    let nothing_new = seen_lately && same_tokens.as_deref() == Some(arrival.tokens) && refreshed(&user, arrival.profile, false).is_none();
+    let same_tokens =
+        association.sealed_tokens.as_deref().and_then(|sealed| cx.keys.open(&purpose(arrival), sealed).ok());
+    let nothing_new = seen_lately
+        && same_tokens.as_deref() == Some(arrival.tokens)
+        && refreshed(&user, arrival.profile, false).is_none();
     Ok(nothing_new.then_some(Linked { user, association_id: association.id, is_new: false }))
 }
 
 async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> Result<Linked, OAuthError> {
     let sealed = cx.keys.seal(&purpose(arrival), arrival.tokens).map_err(|error| {
-        OAuthError::new(vestibule_protocol::ErrorCode::ServerError, "The server cannot seal the provider's tokens.").with_cause(error)
+        OAuthError::new(vestibule_protocol::ErrorCode::ServerError, "The server cannot seal the provider's tokens.")
+            .with_cause(error)
     })?;
     let work = Work {
         provider: arrival.provider.to_owned(),
@@ -175,7 +178,9 @@ impl Work {
             None => Vec::new(),
         };
         let signed_in = match self.signed_in {
-            Some(id) => user::find_in(tx, id).await?.filter(|user| user.is_active).map(Some).ok_or(Reason::PersonInactive),
+            Some(id) => {
+                user::find_in(tx, id).await?.filter(|user| user.is_active).map(Some).ok_or(Reason::PersonInactive)
+            }
             None => Ok(None),
         };
         let signed_in = match signed_in {
@@ -185,7 +190,9 @@ impl Work {
         match decide(&self.profile, &self.policy, association.as_ref(), signed_in.as_ref(), &owners) {
             Decision::Refuse(reason) => Ok(Err(reason)),
             Decision::Known => {
-                let Some((association, user)) = association else { return Err(store::Error::broken("known without an association")) };
+                let Some((association, user)) = association else {
+                    return Err(store::Error::broken("known without an association"));
+                };
                 association::update_tokens(tx, association.id, self.sealed.clone(), self.now).await?;
                 let user = self.enter(tx, user, &owners).await?;
                 Ok(Ok(Linked { user, association_id: association.id, is_new: false }))
@@ -260,7 +267,12 @@ pub enum Disconnected {
 ///
 /// # Errors
 /// What the database says.
-pub async fn disconnect(cx: &Context, user_id: i64, provider: &str, association_id: i64) -> Result<Disconnected, OAuthError> {
+pub async fn disconnect(
+    cx: &Context,
+    user_id: i64,
+    provider: &str,
+    association_id: i64,
+) -> Result<Disconnected, OAuthError> {
     let provider = provider.to_owned();
     let outcome = cx
         .db
@@ -272,7 +284,7 @@ pub async fn disconnect(cx: &Context, user_id: i64, provider: &str, association_
                 if !all.iter().any(|own| own.id == association_id && own.provider == provider) {
                     return Ok(Disconnected::NotTheirs);
                 }
-                let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| password::is_usable(user.password.as_deref()));
+                let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| user.has_password());
                 if all.len() == 1 && !has_password {
                     return Ok(Disconnected::LastWayIn);
                 }
@@ -385,13 +397,17 @@ mod tests {
 
         assert_eq!(decide(&profile(), &policy, Some(&known), None, &[]), Decision::Known);
         assert_eq!(decide(&profile(), &policy, Some(&known), Some(&person(7)), &[]), Decision::Known);
-        assert_eq!(decide(&profile(), &policy, Some(&known), Some(&person(8)), &[]), Decision::Refuse(Reason::AccountInUse));
+        assert_eq!(
+            decide(&profile(), &policy, Some(&known), Some(&person(8)), &[]),
+            Decision::Refuse(Reason::AccountInUse)
+        );
         assert_eq!(decide(&profile(), &policy, Some(&inactive), None, &[]), Decision::Refuse(Reason::PersonInactive));
         assert_eq!(decide(&profile(), &policy, None, Some(&person(8)), &[person(7)]), Decision::Connect(person(8)));
     }
 
     #[test]
-    fn a_taken_address_lets_in_only_where_the_operator_says_so_and_both_sides_verified_it() { // attacks 109, 111
+    fn a_taken_address_lets_in_only_where_the_operator_says_so_and_both_sides_verified_it() {
+        // attacks 109, 111
         let owner = person(7);
         let unverified_owner = User { email_verified: false, ..person(7) };
         let unverified_profile = Profile { email_verified: false, ..profile() };
@@ -407,13 +423,20 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_domains_and_addresses_keep_everybody_else_out() { // attack 133
+    fn lists_of_domains_and_addresses_keep_everybody_else_out() {
+        // attack 133
         let with_email = |email: &str| Profile { email: Some(email.into()), ..profile() };
         let domains = ProviderSettings { allowed_domains: vec!["Example.com".into()], ..ProviderSettings::default() };
 
         assert_eq!(decide(&with_email("ada@example.COM"), &domains, None, None, &[]), Decision::Create);
-        for outside in ["a@evil.com@example.com", "\"a@example.com\"@evil.com", "a@example.com.evil.com", "a@EXAMPLE.com."] {
-            assert_eq!(decide(&with_email(outside), &domains, None, None, &[]), Decision::Refuse(Reason::PersonNotAllowed), "{outside}");
+        for outside in
+            ["a@evil.com@example.com", "\"a@example.com\"@evil.com", "a@example.com.evil.com", "a@EXAMPLE.com."]
+        {
+            assert_eq!(
+                decide(&with_email(outside), &domains, None, None, &[]),
+                Decision::Refuse(Reason::PersonNotAllowed),
+                "{outside}"
+            );
         }
         let nobody = Profile { email: None, ..profile() };
         assert_eq!(decide(&nobody, &domains, None, None, &[]), Decision::Refuse(Reason::PersonNotAllowed));
@@ -438,7 +461,10 @@ mod tests {
 
         let fresh = refreshed(&person(7), &profile, true).unwrap();
 
-        assert_eq!((fresh.username.as_str(), fresh.email.as_str(), fresh.first_name.as_str()), ("person7", "ada@example.com", "Ada"));
+        assert_eq!(
+            (fresh.username.as_str(), fresh.email.as_str(), fresh.first_name.as_str()),
+            ("person7", "ada@example.com", "Ada")
+        );
         assert_eq!(refreshed(&User { email: String::new(), ..person(7) }, &profile, false).unwrap().email, "");
     }
 

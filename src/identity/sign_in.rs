@@ -34,6 +34,8 @@ pub fn hash_error(error: HashError) -> OAuthError {
         HashError::Busy | HashError::Closed => {
             OAuthError::unavailable("Too many people are signing in at once; try again shortly.", 2).with_cause(error)
         }
-        HashError::TooLong => OAuthError::invalid_request("The password is longer than 4096 bytes.").with_field("password"),
+        HashError::TooLong => {
+            OAuthError::invalid_request("The password is longer than 4096 bytes.").with_field("password")
+        }
     }
 }

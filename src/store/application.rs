@@ -77,7 +77,8 @@ impl Application {
 
     fn from_row(row: &Row<'_>) -> Result<Self> {
         let word = |at: usize| -> Result<String> { row.text(at) };
-        let list = |at: usize| -> Result<Vec<String>> { Ok(row.text(at)?.split_whitespace().map(str::to_owned).collect()) };
+        let list =
+            |at: usize| -> Result<Vec<String>> { Ok(row.text(at)?.split_whitespace().map(str::to_owned).collect()) };
         let previous_secret = match (row.optional_text(5)?, row.optional_int(6)?) {
             (Some(hash), Some(expires_at)) => Some(PreviousSecret { hash, expires_at }),
             _ => None,
@@ -89,8 +90,16 @@ impl Application {
             client_type: word(3)?.parse().map_err(|error: String| Error::broken(error))?,
             secret_hash: row.optional_text(4)?,
             previous_secret,
-            token_endpoint_auth_method: row.optional_text(7)?.map(|text| text.parse()).transpose().map_err(|error: String| Error::broken(error))?,
-            grant_types: list(8)?.iter().map(|text| text.parse()).collect::<std::result::Result<_, String>>().map_err(Error::broken)?,
+            token_endpoint_auth_method: row
+                .optional_text(7)?
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(|error: String| Error::broken(error))?,
+            grant_types: list(8)?
+                .iter()
+                .map(|text| text.parse())
+                .collect::<std::result::Result<_, String>>()
+                .map_err(Error::broken)?,
             redirect_uris: list(9)?,
             post_logout_redirect_uris: list(10)?,
             allowed_origins: list(11)?,
@@ -126,7 +135,8 @@ pub async fn find(db: &Db, client_id: &str) -> Result<Option<Application>> {
 
 /// All applications, in the order in which they were made.
 pub async fn list(db: &Db) -> Result<Vec<Application>> {
-    db.all(concat!("SELECT ", columns!(), " FROM vestibule_application ORDER BY id"), args![], Application::from_row).await
+    db.all(concat!("SELECT ", columns!(), " FROM vestibule_application ORDER BY id"), args![], Application::from_row)
+        .await
 }
 
 /// Registers an application, unless its client id is taken (`None`). Its `id`, epoch and times are given by the database.

@@ -83,7 +83,14 @@ pub async fn of_user_in(tx: &mut Tx<'_>, user_id: i64) -> Result<Vec<Association
 }
 
 /// Connects an account to a person. The caller has seen that nobody has it.
-pub async fn insert(tx: &mut Tx<'_>, user_id: i64, provider: &str, uid: &str, sealed_tokens: Vec<u8>, now: i64) -> Result<Option<i64>> {
+pub async fn insert(
+    tx: &mut Tx<'_>,
+    user_id: i64,
+    provider: &str,
+    uid: &str,
+    sealed_tokens: Vec<u8>,
+    now: i64,
+) -> Result<Option<i64>> {
     let sql = "INSERT INTO vestibule_association (user_id, provider, uid, sealed_tokens, created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
     tx.optional(sql, args![user_id, provider, uid, Some(sealed_tokens), now], |row| row.int(0)).await

@@ -51,7 +51,8 @@ struct State {
 impl Default for Changes {
     fn default() -> Self {
         // The address of a fresh allocation, mixed with the process id, would do; hashing with fresh keys is simpler.
-        let node = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
+        let node =
+            std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
         let marks = moka::sync::Cache::builder().max_capacity(1_000_000).time_to_live(REMEMBERED).build();
         Self(Arc::new(State {
             node,

@@ -81,7 +81,8 @@ impl Db {
         let engine = if let Some(path) = sqlite::path(url)? {
             Engine::Sqlite(Sqlite::open(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options: PgConnectOptions = url.parse().map_err(|error| format!("not a PostgreSQL address: {error}"))?;
+            let options: PgConnectOptions =
+                url.parse().map_err(|error| format!("not a PostgreSQL address: {error}"))?;
             let pool = PgPoolOptions::new()
                 .max_connections(settings.max_connections)
                 .acquire_timeout(settings.acquire_timeout)
@@ -123,7 +124,12 @@ impl Db {
     }
 
     /// Reads at most one row.
-    pub async fn optional<T: Send>(&self, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub async fn optional<T: Send>(
+        &self,
+        sql: &'static str,
+        args: Vec<Value>,
+        map: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.read(|connection| sqlite_optional(connection, sql, &args, map)),
             Engine::Postgres(pool) => {
@@ -134,7 +140,12 @@ impl Db {
     }
 
     /// Reads all rows.
-    pub async fn all<T: Send>(&self, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    pub async fn all<T: Send>(
+        &self,
+        sql: &'static str,
+        args: Vec<Value>,
+        map: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.read(|connection| sqlite_all(connection, sql, &args, map)),
             Engine::Postgres(pool) => {
@@ -193,7 +204,12 @@ impl Db {
 
 impl Tx<'_> {
     /// Reads at most one row; also for statements that write and have `RETURNING`.
-    pub async fn optional<T: Send>(&mut self, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub async fn optional<T: Send>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Value>,
+        map: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_optional(connection, sql, &args, map),
             Connection::Postgres(connection) => pg_optional(connection, sql, args, map).await,
@@ -201,7 +217,12 @@ impl Tx<'_> {
     }
 
     /// Reads all rows; also for statements that write and have `RETURNING`.
-    pub async fn all<T: Send>(&mut self, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    pub async fn all<T: Send>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Value>,
+        map: fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_all(connection, sql, &args, map),
             Connection::Postgres(connection) => pg_all(connection, sql, args, map).await,
@@ -249,7 +270,11 @@ impl Tx<'_> {
     }
 }
 
-fn sqlite_bind<'s>(connection: &'s rusqlite::Connection, sql: &str, args: &[Value]) -> Result<rusqlite::CachedStatement<'s>> {
+fn sqlite_bind<'s>(
+    connection: &'s rusqlite::Connection,
+    sql: &str,
+    args: &[Value],
+) -> Result<rusqlite::CachedStatement<'s>> {
     let mut statement = connection.prepare_cached(sql).map_err(sqlite::error)?;
     for (value, name) in args.iter().zip(PLACEHOLDERS) {
         // `$2` is a name to SQLite, not a number: it counts from the first place where it stands.
@@ -266,11 +291,16 @@ fn sqlite_bind<'s>(connection: &'s rusqlite::Connection, sql: &str, args: &[Valu
 }
 
 const PLACEHOLDERS: [&str; 28] = [
-    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17", "$18",
-    "$19", "$20", "$21", "$22", "$23", "$24", "$25", "$26", "$27", "$28",
+    "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17",
+    "$18", "$19", "$20", "$21", "$22", "$23", "$24", "$25", "$26", "$27", "$28",
 ];
 
-fn sqlite_optional<T>(connection: &rusqlite::Connection, sql: &str, args: &[Value], map: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+fn sqlite_optional<T>(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    args: &[Value],
+    map: fn(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
     let mut statement = sqlite_bind(connection, sql, args)?;
     let mut rows = statement.raw_query();
     let first = rows.next().map_err(sqlite::error)?.map(|row| map(&Row::Sqlite(row))).transpose()?;
@@ -279,7 +309,12 @@ fn sqlite_optional<T>(connection: &rusqlite::Connection, sql: &str, args: &[Valu
     Ok(first)
 }
 
-fn sqlite_all<T>(connection: &rusqlite::Connection, sql: &str, args: &[Value], map: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+fn sqlite_all<T>(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    args: &[Value],
+    map: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let mut statement = sqlite_bind(connection, sql, args)?;
     let mut rows = statement.raw_query();
     let mut all = Vec::new();
@@ -305,12 +340,22 @@ fn pg_query(sql: &'static str, args: Vec<Value>) -> PgQuery {
     })
 }
 
-async fn pg_optional<T>(connection: &mut PgConnection, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+async fn pg_optional<T>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    args: Vec<Value>,
+    map: fn(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
     let row = pg_query(sql, args).fetch_optional(connection).await.map_err(pg_error)?;
     row.map(|row| map(&Row::Postgres(&row))).transpose()
 }
 
-async fn pg_all<T>(connection: &mut PgConnection, sql: &'static str, args: Vec<Value>, map: fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+async fn pg_all<T>(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    args: Vec<Value>,
+    map: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let rows = pg_query(sql, args).fetch_all(connection).await.map_err(pg_error)?;
     rows.iter().map(|row| map(&Row::Postgres(row))).collect()
 }
@@ -325,18 +370,22 @@ async fn acquire(pool: &PgPool) -> Result<sqlx::pool::PoolConnection<sqlx::Postg
 
 /// Sorts an error of PostgreSQL into away, taken and broken (classes of the SQLSTATE, PostgreSQL's appendix A).
 pub(super) fn pg_error(error: sqlx::Error) -> Error {
-    let sqlstate = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
+    let sqlstate =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
     match (&error, sqlstate.as_str()) {
         (sqlx::Error::Database(_), "23505") => Error::Conflict(error.into()),
         // 08 connection, 40 rolled back, 53 out of resources, 55 in use, 57 operator intervention, 58 outside PostgreSQL,
         // 25006 a standby.
         (sqlx::Error::Database(_), state)
-            if state == "25006" || ["08", "40", "53", "55", "57", "58"].iter().any(|class| state.starts_with(class)) =>
+            if state == "25006"
+                || ["08", "40", "53", "55", "57", "58"].iter().any(|class| state.starts_with(class)) =>
         {
             Error::Unavailable(error.into())
         }
         (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_), _)
-        | (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed, _) => Error::Unavailable(error.into()),
+        | (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed, _) => {
+            Error::Unavailable(error.into())
+        }
         _ => Error::Broken(error.into()),
     }
 }

@@ -14,8 +14,8 @@ mod sqlite;
 pub mod token;
 pub mod user;
 
-pub use db::{BoxFuture, Db, Row, Tx, Value};
 pub(crate) use db::args;
+pub use db::{BoxFuture, Db, Row, Tx, Value};
 use vestibule_protocol::OAuthError;
 
 /// What can go wrong with a database.
@@ -48,7 +48,8 @@ impl From<Error> for OAuthError {
             Error::Unavailable(_) => {
                 Self::unavailable("The server cannot reach its database; try again shortly.", 2).with_cause(error)
             }
-            _ => Self::new(vestibule_protocol::ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(error),
+            _ => Self::new(vestibule_protocol::ErrorCode::ServerError, "The server failed; its log tells why.")
+                .with_cause(error),
         }
     }
 }

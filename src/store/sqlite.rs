@@ -90,7 +90,9 @@ impl Sqlite {
             Written {
                 ok: outcome.is_ok(),
                 // Whoever asked may be gone; what was committed stays committed.
-                answer: Box::new(move |committed| drop(answer.send(outcome.and_then(|value| committed.map(|()| value))))),
+                answer: Box::new(move |committed| {
+                    drop(answer.send(outcome.and_then(|value| committed.map(|()| value))))
+                }),
             }
         });
         self.writes.try_send(write).map_err(|error| match error {
@@ -119,7 +121,7 @@ fn write_in_groups(mut connection: Connection, queue: &Receiver<Write>) {
             let _ = connection.execute_batch("ROLLBACK");
         }
         for answer in answers {
-            answer(outcome.as_ref().map(|()| ()).map_err(again));
+            answer(outcome.as_ref().copied().map_err(again));
         }
     }
 }
@@ -167,7 +169,9 @@ fn again(error: &Error) -> Error {
 pub(super) fn error(error: rusqlite::Error) -> Error {
     let rusqlite::Error::SqliteFailure(failure, _) = &error else { return Error::Broken(error.into()) };
     match failure.code {
-        ErrorCode::ConstraintViolation if matches!(failure.extended_code, UNIQUE | PRIMARY_KEY | ROWID) => Error::Conflict(error.into()),
+        ErrorCode::ConstraintViolation if matches!(failure.extended_code, UNIQUE | PRIMARY_KEY | ROWID) => {
+            Error::Conflict(error.into())
+        }
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked
         | ErrorCode::SystemIoFailure

@@ -125,7 +125,8 @@ pub async fn find_access(db: &Db, digest: TokenDigest, now: i64) -> Result<Optio
     db.optional(sql, args![digest, now], AccessToken::from_row).await
 }
 
-const INSERT: &str = "INSERT INTO vestibule_token (family, generation, grant_type, application_id, application_epoch, user_id,
+const INSERT: &str =
+    "INSERT INTO vestibule_token (family, generation, grant_type, application_id, application_epoch, user_id,
         user_epoch, scope, access_digest, access_expires_at, refresh_digest, refresh_expires_at, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
@@ -181,7 +182,9 @@ impl RefreshToken {
             user_id: row.optional_int(6)?,
             user_epoch: row.int(7)?,
             scope: Scope::from_stored(&row.text(8)?),
-            refresh_expires_at: row.optional_int(9)?.ok_or_else(|| Error::broken("a refresh token without an expiry"))?,
+            refresh_expires_at: row
+                .optional_int(9)?
+                .ok_or_else(|| Error::broken("a refresh token without an expiry"))?,
             access_expires_at: row.int(10)?,
             consumed_at: row.optional_int(11)?,
             revoked_at: row.optional_int(12)?,
@@ -191,7 +194,12 @@ impl RefreshToken {
 
 /// Takes a refresh token out of use and returns it. `None`: unknown, another application's, expired, revoked or used
 /// before. Both tokens of its row are spent with it.
-pub async fn consume_refresh(tx: &mut Tx<'_>, digest: TokenDigest, application_id: i64, now: i64) -> Result<Option<RefreshToken>> {
+pub async fn consume_refresh(
+    tx: &mut Tx<'_>,
+    digest: TokenDigest,
+    application_id: i64,
+    now: i64,
+) -> Result<Option<RefreshToken>> {
     let sql = concat!(
         "UPDATE vestibule_token SET consumed_at = $3
           WHERE refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3
@@ -208,7 +216,12 @@ pub async fn consume_refresh(tx: &mut Tx<'_>, digest: TokenDigest, application_i
 
 /// As [`consume_refresh`], but leaves it in use: for operators who do not rotate. The row is held, so that a revocation
 /// waits for what is made of it.
-pub async fn hold_refresh(tx: &mut Tx<'_>, digest: TokenDigest, application_id: i64, now: i64) -> Result<Option<RefreshToken>> {
+pub async fn hold_refresh(
+    tx: &mut Tx<'_>,
+    digest: TokenDigest,
+    application_id: i64,
+    now: i64,
+) -> Result<Option<RefreshToken>> {
     let sql = concat!(
         "UPDATE vestibule_token SET generation = generation
           WHERE refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3

@@ -75,8 +75,12 @@ macro_rules! returning {
     };
 }
 
-
 impl User {
+    /// Whether a password lets this person in; Django writes `!` where none does.
+    pub fn has_password(&self) -> bool {
+        self.password.as_deref().is_some_and(|encoded| !encoded.is_empty() && !encoded.starts_with('!'))
+    }
+
     /// Reads the columns of `columns!` from the first place on.
     pub(super) fn from_row(row: &Row<'_>) -> Result<Self> {
         Self::from_row_at(row, 0)
@@ -170,7 +174,8 @@ pub async fn note_login(tx: &mut Tx<'_>, id: i64, now: i64) -> Result<()> {
 
 /// Writes names and address as they are in `user`.
 pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
-    let sql = "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6
+    let sql =
+        "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6
                 WHERE id = $1";
     let args = args![
         user.id,
@@ -188,7 +193,8 @@ pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
 /// Notes a sign-in by password, and the password's new encoding where it was outdated; but only if the password is still
 /// the one that was checked.
 pub async fn note_password_login(db: &Db, user: &User, encoded: Option<String>, now: i64) -> Result<()> {
-    let sql = "UPDATE vestibule_user SET last_login = $2, password = COALESCE($3, password) WHERE id = $1 AND password = $4";
+    let sql =
+        "UPDATE vestibule_user SET last_login = $2, password = COALESCE($3, password) WHERE id = $1 AND password = $4";
     db.execute(sql, args![user.id, now, encoded, user.password.clone()]).await.map(|_| ())
 }
 
