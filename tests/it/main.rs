@@ -1,0 +1,10 @@
+//! One test binary: a file a flow, every test on SQLite and on PostgreSQL, over HTTP on a real socket.
+
+mod harness;
+
+mod clients;
+mod passwords;
+mod refresh;
+mod request_shapes;
+mod revocation;
+mod storage;
