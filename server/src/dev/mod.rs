@@ -1,0 +1,5 @@
+//! `vestibule dev`
+mod kept;
+mod person;
+pub mod provider;
+mod signing;
