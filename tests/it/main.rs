@@ -3,6 +3,7 @@
 mod harness;
 
 mod clients;
+mod conversion;
 mod passwords;
 mod refresh;
 mod request_shapes;
