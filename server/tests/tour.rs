@@ -1,5 +1,7 @@
 //! `vestibule dev` as a person meets it: started, its lines pasted one after the other, ended by a signal.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
