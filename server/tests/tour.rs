@@ -157,21 +157,47 @@ fn no_line_of_the_tour_spoils_another() {
     dev.paste_all(&lines);
 }
 
+/// Tours this database twice, and gives both tours' lines.
+fn tour_twice(url: &str) -> [Vec<String>; 2] {
+    [1, 2].map(|_| {
+        let mut dev = Dev::tour(&["--database-url", url]);
+        assert!(dev.printed.iter().any(|line| line.contains("vestibule-dev-ada")), "{:#?}", dev.printed);
+        let lines = dev.curl_lines();
+        dev.paste_all(&lines);
+        assert!(dev.terminate().success());
+        lines
+    })
+}
+
 #[test]
 fn a_database_that_is_named_is_kept_and_toured_again_with_new_secrets() {
     let directory = TempDir::new().unwrap();
-    let url = format!("sqlite://{}", directory.path().join("kept.db").display());
+    let file = directory.path().join("kept.db");
 
-    let mut lines = Vec::new();
-    for _ in 0..2 {
-        let mut dev = Dev::tour(&["--database-url", &url]);
-        assert!(dev.printed.iter().any(|line| line.contains("vestibule-dev-ada")), "{:#?}", dev.printed);
-        lines.push(dev.curl_lines());
-        dev.paste_all(&lines[lines.len() - 1]);
-        assert!(dev.terminate().success());
-        assert!(directory.path().join("kept.db").exists());
+    let [first, second] = tour_twice(&format!("sqlite://{}", file.display()));
+
+    assert!(file.exists());
+    assert_ne!(first[0], second[0]);
+}
+
+#[test]
+fn the_tour_runs_on_postgresql_too_and_does_not_print_its_password() {
+    let server = std::env::var("VESTIBULE_TEST_POSTGRES")
+        .expect("VESTIBULE_TEST_POSTGRES names no PostgreSQL: run the tests by `./test`");
+    let name = format!("vestibule_tour_{}", std::process::id());
+    let psql = |statement: String| Command::new("psql").args(["-q", "-d", &server, "-c", &statement]).status().unwrap();
+    assert!(psql(format!("CREATE DATABASE {name}")).success());
+    let (address, _) = server.rsplit_once('/').unwrap();
+
+    let [first, second] = tour_twice(&format!("{address}/{name}"));
+
+    assert_ne!(first[0], second[0]);
+    let dev = Dev::tour(&["--database-url", &format!("{address}/{name}")]);
+    if let Some(password) = url::Url::parse(&server).unwrap().password() {
+        assert!(!dev.printed.iter().any(|line| line.contains(password)), "{:#?}", dev.printed);
     }
-    assert_ne!(lines[0][0], lines[1][0]);
+    drop(dev);
+    assert!(psql(format!("DROP DATABASE {name} WITH (FORCE)")).success());
 }
 
 #[test]

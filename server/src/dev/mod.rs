@@ -26,6 +26,8 @@ use demo::Demo;
 use provider::{MOUNT, Provider, random_text};
 use tour::{Command, Tour};
 
+use crate::command::{Failure, Output};
+use crate::configuration::{self, Loaded};
 use crate::{keys, serve};
 
 /// The name of the provider on the wire.
@@ -38,7 +40,7 @@ const CLIENT_ID: &str = "vestibule-dev";
 const PREFIX: &str = "vestibule-dev-";
 
 /// The provider, as an operator would write one of their own into the configuration.
-fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettings, String> {
+fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettings, Failure> {
     let written = format!(
         r#"
         title = "Development provider"
@@ -56,31 +58,32 @@ fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettin
         expires_in = "expires_in"
         "#
     );
-    toml::from_str(&written).map_err(|error| format!("providers.{BACKEND}: {error}"))
+    configuration::provider_settings(&written)
+        .map_err(|error| Failure::Configuration(format!("providers.{BACKEND}: {error}")))
 }
 
-/// Serves, with everything that the tour needs, and prints the tour. `keep` is whether a database was named: then it is
-/// used and kept, else there is one in a temporary directory for as long as this runs.
+/// Serves, with everything that the tour needs, and prints the tour: on the database that the configuration names, which is
+/// kept, or on one in a temporary directory, which is not.
 ///
 /// # Errors
 /// One line for the operator.
-pub async fn run(mut settings: Settings, keep: bool, json: bool) -> Result<(), String> {
-    let listener = serve::bind(&settings.listen)
-        .await
-        .map_err(|error| format!("listen: {error}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))?;
-    let address = listener.local_addr().map_err(|error| format!("listen: {error}"))?;
-    let base_url = base_url(address);
+pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
+    let Loaded { mut settings, names_database } = loaded;
+    let (listener, address) = serve::bind(&settings.listen).await.map_err(|sentence| {
+        Failure::Configuration(format!("{sentence}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))
+    })?;
     if !address.ip().is_loopback() {
-        eprintln!("warning: whoever reaches {address} can sign in as anybody at the provider `{BACKEND}`");
+        tracing::warn!("whoever reaches {address} can sign in as anybody at the provider `{BACKEND}`");
     }
-    let throw_away = if keep { None } else { Some(ThrowAway::new()?) };
-    if let Some(throw_away) = &throw_away {
-        settings.database_url = throw_away.database_url();
-    }
-    let keys = match throw_away {
-        Some(_) => vec![random()],
-        None => keys::masters(&settings)?,
+    let throw_away = if names_database { None } else { Some(ThrowAway::new()?) };
+    let keys = match &throw_away {
+        Some(directory) => {
+            settings.database_url = directory.database_url();
+            vec![random()]
+        }
+        None => keys::masters(&settings).map_err(Failure::Configuration)?,
     };
+    let base_url = base_url(address);
     let issuer = format!("{base_url}{MOUNT}");
     let client_secret = random_text();
     settings.listen = address.to_string();
@@ -89,40 +92,44 @@ pub async fn run(mut settings: Settings, keep: bool, json: bool) -> Result<(), S
     // Named here, the address is not guarded although it is this machine's own.
     settings.outbound.origin_map.insert(base_url.clone(), base_url.clone());
 
-    let vestibule = Vestibule::open(settings, &keys).await.map_err(|error| error.to_string())?;
-    let cx = vestibule.context().clone();
+    let opened = Vestibule::open(settings, &keys).await;
+    let vestibule = opened.map_err(|error| Failure::Configuration(error.to_string()))?;
+    let cx = vestibule.context();
     let provider = Provider::new(issuer, CLIENT_ID.to_owned(), client_secret, cx.clock.clone());
-    let provider = provider.map_err(|_| "the system gives no random bytes".to_owned())?;
-    let demo = demo::set_up(&cx, if keep { PREFIX } else { "" }).await.map_err(|error| vestibule::describe(&error))?;
+    let provider = provider.map_err(|_| Failure::Refused("the system gives no random bytes".to_owned()))?;
+    let prefix = if names_database { PREFIX } else { "" };
+    let demo = demo::set_up(cx, prefix).await.map_err(|error| Failure::Refused(vestibule::describe(&error)))?;
 
     let show = async {
         let tour = Tour::new(&base_url, &cx.settings.mount, &demo)?;
         let page = Page {
             base_url: &base_url,
             database: database(&cx.settings),
-            throw_away: !keep,
+            throw_away: !names_database,
             demo: &demo,
             commands: tour.commands().await?,
         };
-        let text = if json { page.json() } else { page.text() };
         // Whoever closed the output still has the server.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        std::future::pending().await
+        let mut stdout = std::io::stdout();
+        let text = if output.json { page.json() } else { page.text() };
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        std::future::pending::<Result<(), String>>().await
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         served = serve::run(listener, &vestibule, provider.router()) => served,
         failed = show => failed,
-    }
+    };
+    ended.map_err(Failure::Refused)
 }
 
 /// A directory for a database, which is removed with it.
 struct ThrowAway(TempDir);
 
 impl ThrowAway {
-    fn new() -> Result<Self, String> {
+    fn new() -> Result<Self, Failure> {
         let made = tempfile::Builder::new().prefix("vestibule-dev-").tempdir();
-        made.map(Self).map_err(|error| format!("cannot make a temporary directory: {error}"))
+        made.map(Self).map_err(|error| Failure::Refused(format!("cannot make a temporary directory: {error}")))
     }
 
     fn database_url(&self) -> String {
