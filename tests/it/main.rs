@@ -1,5 +1,12 @@
-//! One binary for all tests that need more than one room.
+//! One test binary: a file a flow, every test on SQLite and on PostgreSQL, over HTTP on a real socket.
 
+mod harness;
+
+mod clients;
 mod dependencies;
-
 mod house;
+mod passwords;
+mod refresh;
+mod request_shapes;
+mod revocation;
+mod storage;
