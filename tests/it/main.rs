@@ -4,6 +4,7 @@ mod harness;
 
 mod clients;
 mod dependencies;
+mod example;
 mod house;
 mod passwords;
 mod refresh;
