@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use vestibule_protocol::scope::OPENID_SCOPES;
-use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, secret};
+use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
 
 use crate::context::Context;
 use crate::identity::link::{self, Arrival};
@@ -152,7 +152,7 @@ fn refuse_own(cx: &Context, presented: &str) -> OAuthError {
         "This is a refresh token; send the access token."
     } else if secret::is_ours(presented) {
         "The access token is unknown, expired or revoked."
-    } else if presented.starts_with("ey") {
+    } else if jose::looks_like_jwt(presented) {
         "This is not a token of this server. A provider's token goes behind its backend's name: `Bearer <backend> <token>`."
     } else {
         "This is not a token of this server, or not a whole one."

@@ -3,6 +3,7 @@
 mod harness;
 
 mod clients;
+mod conversion;
 mod dependencies;
 mod example;
 mod house;

@@ -1,0 +1,338 @@
+//! ID tokens of providers, verified (OpenID Connect Core §3.1.3.7, RFC 7519, RFC 8725).
+//!
+//! Which key and which algorithm count is our decision: the algorithm must be on the provider's list, the key must be one
+//! that we fetched ourselves. What the header says about keys (`jku`, `x5u`, `jwk`, `x5c`) is not even read.
+//!
+//! Not here: fetching and keeping keys (`vestibule::upstream`), the time (an argument), what the claims mean to us
+//! (`provider::claims`).
+
+use aws_lc_rs::{constant_time, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+pub use jsonwebtoken::Algorithm;
+use jsonwebtoken::{AlgorithmFamily, DecodingKey};
+use serde_json::{Map, Value};
+
+/// What a provider's ID tokens may be signed with where its entry does not say: everything asymmetric.
+pub const DEFAULT_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// Seconds by which a provider's clock and ours may differ.
+pub const LEEWAY: i64 = 60;
+
+/// Why a token is not an ID token for us. Each says whose fault it is, so that no two need the same sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// Not three parts, or parts that are not base64url JSON (an encrypted token has five).
+    #[error("not a signed JWT")]
+    NotAJwt,
+    /// The header's algorithm is not on the provider's list (`none` never is).
+    #[error("the algorithm is not one that this provider signs with")]
+    AlgorithmRefused,
+    /// No key of the provider's has this `kid`, or none is told and not exactly one fits. Other keys may help.
+    #[error("no key fits")]
+    UnknownKey {
+        /// The `kid` of the header.
+        kid: Option<String>,
+    },
+    /// The signature is not that key's over these bytes.
+    #[error("the signature is wrong")]
+    BadSignature,
+    /// A claim or header member is missing or has the wrong type.
+    #[error("`{0}` is missing or malformed")]
+    Malformed(&'static str),
+    /// Another issuer.
+    #[error("another issuer")]
+    WrongIssuer,
+    /// Issued to another client.
+    #[error("another audience")]
+    ForeignAudience,
+    /// Good once.
+    #[error("expired")]
+    Expired,
+    /// `nbf` or `iat` lies in the future.
+    #[error("not valid yet")]
+    NotYetValid,
+    /// The request's nonce is not the token's.
+    #[error("another nonce")]
+    NonceMismatch,
+}
+
+/// What an ID token must match.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The issuer, letter by letter; a provider may have two spellings.
+    pub issuers: &'a [String],
+    /// Our client ids.
+    pub client_ids: &'a [String],
+    /// What may sign. HS256 and its kin count only here, never by default.
+    pub algorithms: &'a [Algorithm],
+    /// The key for HS256 and its kin.
+    pub client_secret: Option<&'a str>,
+    /// The nonce of the request. Without one, a nonce in the token is not looked at: the client that started the
+    /// sign-in is the only one who knows it.
+    pub nonce: Option<&'a str>,
+    /// Whether the provider puts the nonce's SHA-256 in hexadecimal into the token.
+    pub nonce_hashed: bool,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// The claims of a token that passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifiedIdToken {
+    /// All of them.
+    pub claims: Map<String, Value>,
+    /// `exp`.
+    pub expires_at: i64,
+}
+
+/// Whether a text is meant to be a JWT: its first part is a JSON object with an `alg`. The rest may be broken.
+pub fn looks_like_jwt(text: &str) -> bool {
+    text.split_once('.').and_then(|(head, _)| json_part(head)).is_some_and(|header| header.contains_key("alg"))
+}
+
+/// Whether a JWT says of itself that it is an access token (RFC 9068 §2.1).
+pub fn is_access_token(jwt: &str) -> bool {
+    let header = jwt.split_once('.').and_then(|(head, _)| json_part(head)).unwrap_or_default();
+    let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
+    let typ = typ.strip_prefix("application/").unwrap_or(typ);
+    typ.eq_ignore_ascii_case("at+jwt")
+}
+
+/// A parsed token of which nothing is believed yet.
+#[derive(Debug)]
+pub struct UnverifiedIdToken<'a> {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    claims: Map<String, Value>,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> UnverifiedIdToken<'a> {
+    /// Takes a token apart and refuses what no key could save: another algorithm, another issuer. No keys are needed
+    /// for that, so nobody can make us fetch some with a token that is not this provider's.
+    ///
+    /// # Errors
+    /// `NotAJwt`, `AlgorithmRefused`, `Malformed`, `WrongIssuer`.
+    pub fn parse(token: &'a str, expected: &Expected<'_>) -> Result<Self, IdTokenError> {
+        let mut parts = token.split('.');
+        let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(IdTokenError::NotAJwt);
+        };
+        let header = json_part(head).ok_or(IdTokenError::NotAJwt)?;
+        let algorithm = header
+            .get("alg")
+            .and_then(Value::as_str)
+            .and_then(|name| name.parse().ok())
+            .filter(|algorithm| expected.algorithms.contains(algorithm))
+            .ok_or(IdTokenError::AlgorithmRefused)?;
+        // RFC 7515 §4.1.11: an extension that we must understand and do not.
+        if header.contains_key("crit") {
+            return Err(IdTokenError::Malformed("crit"));
+        }
+        let kid = match header.get("kid") {
+            None => None,
+            Some(Value::String(kid)) => Some(kid.clone()),
+            Some(_) => return Err(IdTokenError::Malformed("kid")),
+        };
+        let claims = json_part(body).ok_or(IdTokenError::NotAJwt)?;
+        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(IdTokenError::Malformed("iss"))?;
+        if !expected.issuers.iter().any(|known| known == issuer) {
+            return Err(IdTokenError::WrongIssuer);
+        }
+        let signed = token.get(..head.len() + 1 + body.len()).ok_or(IdTokenError::NotAJwt)?;
+        Ok(Self { algorithm, kid, claims, signed, signature })
+    }
+
+    /// Whether the key is the client secret rather than one of the provider's published keys.
+    pub fn is_symmetric(&self) -> bool {
+        self.algorithm.family() == AlgorithmFamily::Hmac
+    }
+
+    /// Verifies signature, audience, times and nonce.
+    ///
+    /// # Errors
+    /// `UnknownKey` where other keys of the provider's might help; all others are final.
+    pub fn verify(self, keys: &KeySet, expected: &Expected<'_>) -> Result<VerifiedIdToken, IdTokenError> {
+        let secret;
+        let key = if self.is_symmetric() {
+            // An empty secret would let anybody sign.
+            let text = expected.client_secret.filter(|text| !text.is_empty()).ok_or(IdTokenError::AlgorithmRefused)?;
+            secret = DecodingKey::from_secret(text.as_bytes());
+            &secret
+        } else {
+            keys.find(self.kid.as_deref(), self.algorithm)
+                .ok_or_else(|| IdTokenError::UnknownKey { kid: self.kid.clone() })?
+        };
+        let good = jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, self.algorithm);
+        if !good.unwrap_or(false) {
+            return Err(IdTokenError::BadSignature);
+        }
+        check_audience(&self.claims, expected.client_ids)?;
+        let expires_at = check_times(&self.claims, expected.now)?;
+        check_nonce(&self.claims, expected)?;
+        Ok(VerifiedIdToken { claims: self.claims, expires_at })
+    }
+}
+
+fn check_audience(claims: &Map<String, Value>, client_ids: &[String]) -> Result<(), IdTokenError> {
+    let is_ours = |value: &Value| value.as_str().is_some_and(|text| client_ids.iter().any(|id| id == text));
+    match claims.get("aud") {
+        Some(Value::String(_)) if claims.get("aud").is_some_and(is_ours) => Ok(()),
+        Some(Value::String(_)) => Err(IdTokenError::ForeignAudience),
+        Some(Value::Array(audiences)) => {
+            // With several audiences `azp` tells for whom it was made. With one it may be another client of the same
+            // project: a phone's, which asked for a token for this server.
+            let made_for_us = audiences.len() < 2 || claims.get("azp").is_none_or(is_ours);
+            let ours = made_for_us && audiences.iter().any(is_ours);
+            if ours { Ok(()) } else { Err(IdTokenError::ForeignAudience) }
+        }
+        _ => Err(IdTokenError::Malformed("aud")),
+    }
+}
+
+fn check_times(claims: &Map<String, Value>, now: i64) -> Result<i64, IdTokenError> {
+    let expires_at = instant(claims, "exp")?.ok_or(IdTokenError::Malformed("exp"))?;
+    if expires_at.saturating_add(LEEWAY) <= now {
+        return Err(IdTokenError::Expired);
+    }
+    for name in ["nbf", "iat"] {
+        if instant(claims, name)?.is_some_and(|at| at.saturating_sub(LEEWAY) > now) {
+            return Err(IdTokenError::NotYetValid);
+        }
+    }
+    Ok(expires_at)
+}
+
+/// A NumericDate (RFC 7519 §2), which may have a fraction.
+fn instant(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, IdTokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => {
+            #[expect(clippy::cast_possible_truncation, reason = "a float beyond i64 saturates")]
+            let at = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64));
+            at.map(Some).ok_or(IdTokenError::Malformed(name))
+        }
+        Some(_) => Err(IdTokenError::Malformed(name)),
+    }
+}
+
+fn check_nonce(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), IdTokenError> {
+    let Some(asked) = expected.nonce else { return Ok(()) };
+    let told = claims.get("nonce").and_then(Value::as_str).ok_or(IdTokenError::NonceMismatch)?;
+    let wanted = if expected.nonce_hashed { sha256_hex(asked) } else { asked.to_owned() };
+    constant_time::verify_slices_are_equal(told.as_bytes(), wanted.as_bytes()).map_err(|_| IdTokenError::NonceMismatch)
+}
+
+fn sha256_hex(text: &str) -> String {
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+}
+
+/// Bytes in hexadecimal, lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn json_part(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// The public keys that a provider publishes (RFC 7517), as far as they can verify a signature.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: Vec<PublicKey>,
+}
+
+#[derive(Clone, Debug)]
+struct PublicKey {
+    kid: Option<String>,
+    algorithm: Option<String>,
+    fits: &'static [Algorithm],
+    key: DecodingKey,
+}
+
+/// What was fetched is no key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON Web Key Set with a key to verify signatures")]
+pub struct KeySetError;
+
+impl KeySet {
+    /// Reads `{"keys": […]}`. Keys of other kinds, for encryption, or symmetric (which nobody publishes) are left out.
+    ///
+    /// # Errors
+    /// [`KeySetError`] where that leaves nothing.
+    pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
+        let set: Value = serde_json::from_slice(json).map_err(|_| KeySetError)?;
+        let keys: Vec<_> =
+            set.get("keys").and_then(Value::as_array).ok_or(KeySetError)?.iter().filter_map(PublicKey::read).collect();
+        if keys.is_empty() { Err(KeySetError) } else { Ok(Self { keys }) }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none, as before the first fetch.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The key with this `kid` that fits the algorithm; without a `kid`, the only one that fits.
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
+        let mut fitting = self.keys.iter().filter(|key| key.can_verify(algorithm));
+        match kid {
+            Some(kid) => fitting.find(|key| key.kid.as_deref() == Some(kid)).map(|found| &found.key),
+            None => match (fitting.next(), fitting.next()) {
+                (Some(only), None) => Some(&only.key),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl PublicKey {
+    fn read(jwk: &Value) -> Option<Self> {
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+        if text("use").is_some_and(|purpose| purpose != "sig") {
+            return None;
+        }
+        let (fits, key): (&'static [Algorithm], _) = match (text("kty")?, text("crv")) {
+            ("RSA", _) => {
+                use Algorithm::{PS256, PS384, PS512, RS256, RS384, RS512};
+                const RSA: &[Algorithm] = &[RS256, RS384, RS512, PS256, PS384, PS512];
+                (RSA, DecodingKey::from_rsa_components(text("n")?, text("e")?))
+            }
+            ("EC", Some("P-256")) => (&[Algorithm::ES256], DecodingKey::from_ec_components(text("x")?, text("y")?)),
+            ("EC", Some("P-384")) => (&[Algorithm::ES384], DecodingKey::from_ec_components(text("x")?, text("y")?)),
+            ("OKP", Some("Ed25519")) => (&[Algorithm::EdDSA], DecodingKey::from_ed_components(text("x")?)),
+            _ => return None,
+        };
+        let owned = |name: &str| text(name).map(str::to_owned);
+        Some(Self { kid: owned("kid"), algorithm: owned("alg"), fits, key: key.ok()? })
+    }
+
+    /// A key that names an algorithm is for that one only (RFC 7517 §4.4).
+    fn can_verify(&self, algorithm: Algorithm) -> bool {
+        self.fits.contains(&algorithm)
+            && self
+                .algorithm
+                .as_deref()
+                .is_none_or(|name| name.parse().is_ok_and(|named: Algorithm| named == algorithm))
+    }
+}
+
+#[cfg(test)]
+mod tests;
