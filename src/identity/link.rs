@@ -413,12 +413,18 @@ mod tests {
         let unverified_profile = Profile { email_verified: false, ..profile() };
         let in_use = Decision::Refuse(Reason::EmailInUse);
 
-        assert_eq!(decide(&profile(), &policy(OnTakenEmail::Refuse), None, None, &[owner.clone()]), in_use);
-        assert_eq!(decide(&profile(), &policy(OnTakenEmail::Create), None, None, &[owner.clone()]), Decision::Create);
+        assert_eq!(decide(&profile(), &policy(OnTakenEmail::Refuse), None, None, std::slice::from_ref(&owner)), in_use);
+        assert_eq!(
+            decide(&profile(), &policy(OnTakenEmail::Create), None, None, std::slice::from_ref(&owner)),
+            Decision::Create
+        );
         let associate = policy(OnTakenEmail::Associate);
-        assert_eq!(decide(&profile(), &associate, None, None, &[owner.clone()]), Decision::Connect(owner.clone()));
+        assert_eq!(
+            decide(&profile(), &associate, None, None, std::slice::from_ref(&owner)),
+            Decision::Connect(owner.clone())
+        );
         assert_eq!(decide(&profile(), &associate, None, None, &[unverified_owner]), in_use);
-        assert_eq!(decide(&unverified_profile, &associate, None, None, &[owner.clone()]), in_use);
+        assert_eq!(decide(&unverified_profile, &associate, None, None, std::slice::from_ref(&owner)), in_use);
         assert_eq!(decide(&profile(), &associate, None, None, &[owner, person(8)]), in_use);
     }
 

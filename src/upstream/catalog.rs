@@ -33,6 +33,11 @@ pub struct CatalogLine {
     pub audience_check: &'static str,
 }
 
+/// The names of the catalog's providers.
+pub fn catalog_names() -> impl Iterator<Item = String> {
+    ENTRIES.iter().map(|(name, _)| (*name).to_owned())
+}
+
 /// The keys that may stand in `[providers.NAME]` beside those that every provider has.
 pub fn entry_keys(name: &str) -> Vec<String> {
     let own = table(name).and_then(|table| table.get("settings").and_then(toml::Value::as_table).cloned());

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use vestibule_protocol::provider::{Entry, Variables};
 use vestibule_protocol::{OAuthError, Profile, jose, secret};
 
-pub use catalog::{CatalogLine, entry_keys};
+pub use catalog::{CatalogLine, catalog_names, entry_keys};
 use outbound::{Answer, Call, Outbound};
 use refuse::Trouble;
 

@@ -5,7 +5,6 @@ mod answer;
 mod postgres;
 pub mod stand_in;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use answer::Answer;
@@ -330,8 +329,4 @@ impl Drop for Test {
     fn drop(&mut self) {
         self.server.abort();
     }
-}
-
-pub fn origin_map(pairs: &[(&str, String)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(from, to)| ((*from).to_owned(), to.clone())).collect()
 }

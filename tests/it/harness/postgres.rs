@@ -4,8 +4,8 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 /// Makes an empty database and gives its address.
 pub async fn create_database() -> String {
-    let server = std::env::var("VESTIBULE_TEST_POSTGRES")
-        .expect("VESTIBULE_TEST_POSTGRES names no PostgreSQL: run the tests by `./test`, or by `tests/with-postgres cargo nextest run`");
+    let server = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL names no PostgreSQL: run the tests by `./test`, or by `tests/with-postgres cargo nextest run`");
     let mut connection = PgConnection::connect(&server).await.unwrap();
     let id: u64 = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id());
     let name = format!("vestibule_test_{id:x}");

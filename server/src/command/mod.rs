@@ -1,0 +1,123 @@
+//! The command line: what there is to type, and who does it.
+
+mod app;
+mod operate;
+mod provider;
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use vestibule::{Vestibule, store};
+
+use crate::configuration::{self, Flags, Loaded};
+use crate::{keys, logging};
+
+/// An OAuth2 provider and social sign-in for REST APIs: a provider's token in, a token of your own API out.
+#[derive(Parser)]
+#[command(name = "vestibule", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file (default: vestibule.toml in the working directory, if it is there)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// sqlite://FILE or postgres://USER@HOST/DATABASE
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Migrate the database, then serve until SIGTERM or Ctrl-C
+    Serve {
+        /// Address and port to listen on
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+    },
+    /// Bring the database to this version's schema
+    Migrate(Output),
+    /// People
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Applications
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// The catalog of providers
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    /// Validate the configuration, the database and each enabled provider
+    Check(Output),
+    /// Delete what has expired (a running server does so by itself)
+    Cleanup(Output),
+}
+
+/// How a command answers.
+#[derive(clap::Args, Clone, Copy)]
+pub struct Output {
+    /// Print one JSON object or array, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command ends with another status than 0.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was asked for cannot be done: status 1.
+    Refused(String),
+    /// The configuration is wrong or what it names cannot be reached: status 2.
+    Configuration(String),
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::Refused(vestibule::describe(&error))
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs what was typed.
+pub async fn run(cli: Cli) -> Outcome {
+    let mut flags = Flags { config: cli.config, database_url: cli.database_url, listen: None };
+    match cli.command {
+        Command::Serve { listen } => {
+            flags.listen = listen;
+            operate::serve(load(&flags)?).await
+        }
+        Command::Migrate(output) => operate::migrate(load(&flags)?, output).await,
+        Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,
+        Command::App(command) => app::run(&open(load(&flags)?).await?, command).await,
+        Command::Provider(command) => provider::run(load(&flags)?, &command),
+        Command::Check(output) => operate::check(load(&flags)?, output).await,
+        Command::Cleanup(output) => operate::cleanup(&open(load(&flags)?).await?, output).await,
+    }
+}
+
+fn load(flags: &Flags) -> Result<Loaded, Failure> {
+    let loaded = configuration::load(flags).map_err(Failure::Configuration)?;
+    logging::start(&loaded.settings.log).map_err(Failure::Configuration)?;
+    Ok(loaded)
+}
+
+/// Opens the database and everything else, for a command that works on it.
+async fn open(loaded: Loaded) -> Result<Vestibule, Failure> {
+    let masters = keys::masters(&loaded.settings).map_err(Failure::Configuration)?;
+    Vestibule::open(loaded.settings, &masters).await.map_err(|error| Failure::Configuration(error.to_string()))
+}
+
+/// Prints an answer: as JSON, or as people read it.
+fn print(output: Output, json: &Value, text: impl FnOnce() -> String) {
+    match output.json {
+        true => println!("{json}"),
+        false => println!("{}", text().trim_end()),
+    }
+}
+
+/// The first line of stdin, without its end.
+fn line_of_stdin() -> Result<String, Failure> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(format!("cannot read stdin: {error}")))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,93 @@
+//! Commands about the whole server: `serve`, `migrate`, `check`, `cleanup`.
+
+use std::fmt::Write as _;
+
+use axum::Router;
+use serde_json::json;
+use vestibule::Vestibule;
+use vestibule::store::{Db, migrate};
+
+use super::{Failure, Outcome, Output, open, print};
+use crate::configuration::Loaded;
+use crate::{keys, serve};
+
+pub(super) async fn serve(mut loaded: Loaded) -> Outcome {
+    let wrong = |error: String| Failure::Configuration(format!("listen: {error}"));
+    let listener = serve::bind(&loaded.settings.listen).await.map_err(wrong)?;
+    // The real port, where 0 was asked for.
+    loaded.settings.listen = listener.local_addr().map_err(|error| wrong(error.to_string()))?.to_string();
+    let vestibule = open(loaded).await?;
+    serve::run(listener, &vestibule, Router::new()).await.map_err(Failure::Refused)
+}
+
+pub(super) async fn migrate(loaded: Loaded, output: Output) -> Outcome {
+    let settings = loaded.settings;
+    let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(format!("database_url: {error}"));
+    let db = Db::open(&settings.database_url, &settings.database).await.map_err(|error| wrong(&error))?;
+    let now = vestibule::clock::Clock::default().now();
+    let ran = migrate::migrate(&db, now).await.map_err(|error| wrong(&vestibule::describe(&error)))?;
+    print(output, &json!({ "migrations_run": ran }), || match ran {
+        0 => "the schema is current".to_owned(),
+        ran => format!("ran {ran} migration(s)"),
+    });
+    Ok(())
+}
+
+pub(super) async fn cleanup(vestibule: &Vestibule, output: Output) -> Outcome {
+    let deleted = vestibule::cleanup::run(vestibule.context()).await?;
+    print(output, &json!({ "deleted": deleted }), || format!("deleted {deleted} expired row(s)"));
+    Ok(())
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    outcome: Result<String, String>,
+}
+
+pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
+    let mut findings = vec![Finding {
+        what: "configuration".to_owned(),
+        outcome: Ok("every key is known and every value fits".to_owned()),
+    }];
+    let opened = match keys::masters(&loaded.settings) {
+        Ok(masters) => Vestibule::open(loaded.settings, &masters).await.map_err(|error| error.to_string()),
+        Err(sentence) => Err(sentence),
+    };
+    match &opened {
+        Ok(vestibule) => {
+            let cx = vestibule.context();
+            let kind = if cx.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
+            findings.push(Finding {
+                what: "database".to_owned(),
+                outcome: Ok(format!("{kind}, schema current, keys fit")),
+            });
+            for provider in cx.upstream.providers() {
+                findings.push(Finding {
+                    what: format!("provider {}", provider.name()),
+                    outcome: cx.upstream.check(provider).await,
+                });
+            }
+        }
+        Err(sentence) => findings.push(Finding { what: "database".to_owned(), outcome: Err(sentence.clone()) }),
+    }
+    let all_good = findings.iter().all(|finding| finding.outcome.is_ok());
+    let rows: Vec<_> = findings
+        .iter()
+        .map(|Finding { what, outcome }| json!({ "what": what, "ok": outcome.is_ok(), "detail": outcome.as_ref().unwrap_or_else(|sentence| sentence) }))
+        .collect();
+    print(output, &json!({ "ok": all_good, "checks": rows }), || {
+        let mut text = String::new();
+        for Finding { what, outcome } in &findings {
+            let _ = match outcome {
+                Ok(detail) => writeln!(text, "ok    {what}: {detail}"),
+                Err(detail) => writeln!(text, "FAIL  {what}: {detail}"),
+            };
+        }
+        text
+    });
+    match all_good {
+        true => Ok(()),
+        false => Err(Failure::Refused("not everything is in order".to_owned())),
+    }
+}

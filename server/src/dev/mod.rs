@@ -1,0 +1,203 @@
+//! `vestibule dev`: everything that the tour needs in one process, and the tour itself, printed.
+//!
+//! It is `serve` with four things added: a database that is thrown away (unless one is named), the development provider
+//! on the same listener (`provider`), who takes part (`demo`), and curl lines with real values in them (`tour`).
+//! For development only: the provider signs in whoever is named, so nothing here is reachable from any other command.
+
+mod demo;
+mod kept;
+mod person;
+mod provider;
+mod signing;
+mod tour;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::json;
+use tempfile::TempDir;
+use url::Url;
+use vestibule::context::random;
+use vestibule::settings::ProviderSettings;
+use vestibule::{Settings, Vestibule};
+
+use demo::Demo;
+use provider::{MOUNT, Provider, random_text};
+use tour::{Command, Tour};
+
+use crate::command::{Failure, Output};
+use crate::configuration::{self, Loaded};
+use crate::{keys, serve};
+
+/// The name of the provider on the wire.
+const BACKEND: &str = "dev";
+
+/// Our client id there.
+const CLIENT_ID: &str = "vestibule-dev";
+
+/// Comes before the names that are made in a database that was there before.
+const PREFIX: &str = "vestibule-dev-";
+
+/// The provider, as an operator would write one of their own into the configuration.
+fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettings, Failure> {
+    let written = format!(
+        r#"
+        title = "Development provider"
+        protocol = "oidc"
+        issuer = "{issuer}"
+        client_id = "{CLIENT_ID}"
+        client_secret = "{client_secret}"
+
+        [audience]
+        method = "GET"
+        url = "{issuer}/tokeninfo"
+        query = {{ access_token = "{{token}}" }}
+        audiences = "[aud]"
+        subject = "sub"
+        expires_in = "expires_in"
+        "#
+    );
+    configuration::provider_settings(&written)
+        .map_err(|error| Failure::Configuration(format!("providers.{BACKEND}: {error}")))
+}
+
+/// Serves, with everything that the tour needs, and prints the tour: on the database that the configuration names, which is
+/// kept, or on one in a temporary directory, which is not.
+///
+/// # Errors
+/// One line for the operator.
+pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
+    let Loaded { mut settings, names_database } = loaded;
+    let (listener, address) = serve::bind(&settings.listen).await.map_err(|sentence| {
+        Failure::Configuration(format!("{sentence}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))
+    })?;
+    if !address.ip().is_loopback() {
+        tracing::warn!("whoever reaches {address} can sign in as anybody at the provider `{BACKEND}`");
+    }
+    let throw_away = if names_database { None } else { Some(ThrowAway::new()?) };
+    let keys = match &throw_away {
+        Some(directory) => {
+            settings.database_url = directory.database_url();
+            vec![random()]
+        }
+        None => keys::masters(&settings).map_err(Failure::Configuration)?,
+    };
+    let base_url = base_url(address);
+    let issuer = format!("{base_url}{MOUNT}");
+    let client_secret = random_text();
+    settings.listen = address.to_string();
+    settings.public_url.get_or_insert_with(|| base_url.clone());
+    settings.providers.insert(BACKEND.to_owned(), provider_settings(&issuer, &client_secret)?);
+    // Named here, the address is not guarded although it is this machine's own.
+    settings.outbound.origin_map.insert(base_url.clone(), base_url.clone());
+
+    let opened = Vestibule::open(settings, &keys).await;
+    let vestibule = opened.map_err(|error| Failure::Configuration(error.to_string()))?;
+    let cx = vestibule.context();
+    let provider = Provider::new(issuer, CLIENT_ID.to_owned(), client_secret, cx.clock.clone());
+    let provider = provider.map_err(|_| Failure::Refused("the system gives no random bytes".to_owned()))?;
+    let prefix = if names_database { PREFIX } else { "" };
+    let demo = demo::set_up(cx, prefix).await.map_err(|error| Failure::Refused(vestibule::describe(&error)))?;
+
+    let show = async {
+        let tour = Tour::new(&base_url, &cx.settings.mount, &demo)?;
+        let page = Page {
+            base_url: &base_url,
+            database: database(&cx.settings),
+            throw_away: !names_database,
+            demo: &demo,
+            commands: tour.commands().await?,
+        };
+        // Whoever closed the output still has the server.
+        let mut stdout = std::io::stdout();
+        let text = if output.json { page.json() } else { page.text() };
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        std::future::pending::<Result<(), String>>().await
+    };
+    let ended = tokio::select! {
+        biased;
+        served = serve::run(listener, &vestibule, provider.router()) => served,
+        failed = show => failed,
+    };
+    ended.map_err(Failure::Refused)
+}
+
+/// A directory for a database, which is removed with it.
+struct ThrowAway(TempDir);
+
+impl ThrowAway {
+    fn new() -> Result<Self, Failure> {
+        let made = tempfile::Builder::new().prefix("vestibule-dev-").tempdir();
+        made.map(Self).map_err(|error| Failure::Refused(format!("cannot make a temporary directory: {error}")))
+    }
+
+    fn database_url(&self) -> String {
+        format!("sqlite://{}", self.0.path().join("vestibule.db").display())
+    }
+}
+
+/// The database's address without a password that may stand in it.
+fn database(settings: &Settings) -> String {
+    let Ok(mut url) = Url::parse(&settings.database_url) else { return settings.database_url.clone() };
+    if url.password().is_some() {
+        let _ = url.set_password(None);
+        return url.to_string();
+    }
+    settings.database_url.clone()
+}
+
+/// How this machine reaches a listener.
+fn base_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// What there is to print, once the server answers.
+struct Page<'a> {
+    base_url: &'a str,
+    database: String,
+    throw_away: bool,
+    demo: &'a Demo,
+    commands: Vec<Command>,
+}
+
+impl Page<'_> {
+    /// Everything but the curl lines is a comment to a shell, so that the whole page can be pasted.
+    fn text(&self) -> String {
+        let Self { base_url, database, demo, .. } = self;
+        let (person, superuser) = (&demo.person, &demo.superuser);
+        let mut text = String::new();
+        let mut line = |line: std::fmt::Arguments<'_>| _ = writeln!(text, "{line}");
+        let kind = if self.throw_away { "Throw-away database" } else { "Database" };
+        line(format_args!("# {kind}: {database}"));
+        line(format_args!("# Person: {}, password {}", person.username, person.password));
+        line(format_args!("# Superuser: {}, password {}", superuser.username, superuser.password));
+        line(format_args!("# Application: client id {}, client secret {}", demo.client_id, demo.client_secret));
+        line(format_args!("# Provider `{BACKEND}`, which signs in whoever is named: {base_url}{MOUNT}"));
+        for (number, Command { title, command }) in (1..).zip(&self.commands) {
+            line(format_args!("\n# {number}. {title}\n{command}"));
+        }
+        let end = if self.throw_away { " and removes the database" } else { "; the database stays" };
+        line(format_args!("\n# Ctrl-C ends it{end}."));
+        text
+    }
+
+    fn json(&self) -> String {
+        let login = |login: &demo::Login| json!({"username": login.username, "password": login.password});
+        let page = json!({
+            "base_url": self.base_url,
+            "provider_url": format!("{}{MOUNT}", self.base_url),
+            "database": self.database,
+            "person": login(&self.demo.person),
+            "superuser": login(&self.demo.superuser),
+            "application": {"client_id": self.demo.client_id, "client_secret": self.demo.client_secret},
+            "commands": self.commands,
+        });
+        format!("{page}\n")
+    }
+}

@@ -1,0 +1,98 @@
+//! The accept loop: HTTP/1.1 and HTTP/2 on one socket, a limit on the time for a request's head, and an end that drains.
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt as _;
+use vestibule::Vestibule;
+
+/// Opens the socket, so that its real address is known before anything is built on it.
+///
+/// # Errors
+/// What the system says, with the address.
+pub async fn bind(listen: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))
+}
+
+/// Serves until SIGTERM or SIGINT, then lets running requests finish. `more` is served beside the library's endpoints.
+///
+/// # Errors
+/// One line where signals cannot be heard.
+pub async fn run(listener: TcpListener, vestibule: &Vestibule, more: Router) -> Result<(), String> {
+    let settings = &vestibule.context().settings.http;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(settings.header_timeout);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
+    let router = vestibule.router().merge(more);
+    let cleanup = tokio::spawn({
+        let vestibule = vestibule.clone();
+        async move { vestibule.clean_up_forever().await }
+    });
+    let graceful = GracefulShutdown::new();
+    let heard = |error: std::io::Error| format!("cannot hear signals: {error}");
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate()).map_err(heard)?, signal(SignalKind::interrupt()).map_err(heard)?);
+    announce(&listener);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, mostly: it passes when connections end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    tracing::info!("draining");
+    let drained = tokio::time::timeout(settings.drain_timeout, graceful.shutdown()).await;
+    if drained.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+    cleanup.abort();
+    Ok(())
+}
+
+/// The one line on stdout that others wait for.
+fn announce(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        let mut stdout = std::io::stdout();
+        let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    }
+}
+
+async fn answer(router: Router, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Infallible> {
+    // RFC 9112 §6.3: two ways to say where a request ends are how requests are smuggled.
+    let headers = request.headers();
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")], "both Content-Length and Transfer-Encoding\n")
+            .into_response());
+    }
+    router.oneshot(request.map(Body::new)).await
+}
