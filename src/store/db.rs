@@ -173,16 +173,16 @@ impl Db {
         T: Send + 'static,
         F: for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let (outcome, changes) = match &self.0.engine {
+        match &self.0.engine {
             Engine::Sqlite(sqlite) => {
+                // Nothing is cached of SQLite, so nobody needs to be told what changed.
                 sqlite
                     .write(move |connection| {
                         let mut tx = Tx { connection: Connection::Sqlite(connection), changes: Vec::new() };
-                        let outcome = futures_util::FutureExt::now_or_never(work(&mut tx))
-                            .unwrap_or_else(|| Err(Error::broken("a SQLite transaction awaited something else")))?;
-                        Ok((outcome, tx.changes))
+                        futures_util::FutureExt::now_or_never(work(&mut tx))
+                            .unwrap_or_else(|| Err(Error::broken("a SQLite transaction awaited something else")))
                     })
-                    .await?
+                    .await
             }
             Engine::Postgres(pool) => {
                 let mut connection = acquire(pool).await?;
@@ -190,15 +190,21 @@ impl Db {
                 let mut tx = Tx { connection: Connection::Postgres(&mut transaction), changes: Vec::new() };
                 let outcome = work(&mut tx).await?;
                 let changes = std::mem::take(&mut tx.changes);
-                if let Some(payload) = self.0.changes.announcement(&changes) {
+                let announcement = self.0.changes.announcement(&changes);
+                if let Some(announcement) = &announcement {
+                    self.0.changes.listening().await;
+                    let payload = announcement.payload.clone();
                     pg_execute(&mut transaction, "SELECT pg_notify('vestibule', $1)", args![payload]).await?;
                 }
                 transaction.commit().await.map_err(pg_error)?;
-                (outcome, changes)
+                drop(connection);
+                self.0.changes.note(&changes);
+                if let Some(announcement) = announcement {
+                    self.0.changes.settle(pool, announcement).await;
+                }
+                Ok(outcome)
             }
-        };
-        self.0.changes.note_own(&changes).await;
-        Ok(outcome)
+        }
     }
 }
 

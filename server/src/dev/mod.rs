@@ -114,9 +114,15 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         std::future::pending::<Result<(), String>>().await
     };
+    // With --json there is one object on stdout and nothing else.
+    let listening = || {
+        if !output.json {
+            serve::announce(address)
+        }
+    };
     let ended = tokio::select! {
         biased;
-        served = serve::run(listener, &vestibule, provider.router()) => served,
+        served = serve::run(listener, &vestibule, provider.router(), listening) => served,
         failed = show => failed,
     };
     ended.map_err(Failure::Refused)
