@@ -5,6 +5,7 @@
 
 mod command;
 mod configuration;
+mod dev;
 mod keys;
 mod logging;
 mod serve;

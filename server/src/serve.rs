@@ -25,11 +25,17 @@ pub async fn bind(listen: &str) -> Result<TcpListener, String> {
     TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))
 }
 
-/// Serves until SIGTERM or SIGINT, then lets running requests finish. `more` is served beside the library's endpoints.
+/// Serves until SIGTERM or SIGINT, then lets running requests finish. `more` is served beside the library's endpoints;
+/// `ready` is called once connections are accepted.
 ///
 /// # Errors
 /// One line where signals cannot be heard.
-pub async fn run(listener: TcpListener, vestibule: &Vestibule, more: Router) -> Result<(), String> {
+pub async fn run(
+    listener: TcpListener,
+    vestibule: &Vestibule,
+    more: Router,
+    ready: impl FnOnce(&TcpListener),
+) -> Result<(), String> {
     let settings = &vestibule.context().settings.http;
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(settings.header_timeout);
@@ -43,7 +49,7 @@ pub async fn run(listener: TcpListener, vestibule: &Vestibule, more: Router) -> 
     let heard = |error: std::io::Error| format!("cannot hear signals: {error}");
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate()).map_err(heard)?, signal(SignalKind::interrupt()).map_err(heard)?);
-    announce(&listener);
+    ready(&listener);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -80,7 +86,7 @@ pub async fn run(listener: TcpListener, vestibule: &Vestibule, more: Router) -> 
 }
 
 /// The one line on stdout that others wait for.
-fn announce(listener: &TcpListener) {
+pub fn announce(listener: &TcpListener) {
     if let Ok(address) = listener.local_addr() {
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());

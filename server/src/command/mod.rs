@@ -12,7 +12,7 @@ use serde_json::Value;
 use vestibule::{Vestibule, store};
 
 use crate::configuration::{self, Flags, Loaded};
-use crate::{keys, logging};
+use crate::{dev, keys, logging};
 
 /// An OAuth2 provider and social sign-in for REST APIs: a provider's token in, a token of your own API out.
 #[derive(Parser)]
@@ -36,6 +36,14 @@ enum Command {
         #[arg(long, value_name = "ADDR")]
         listen: Option<String>,
     },
+    /// The tour: a server on a throw-away database, with a provider to sign in by, and curl lines to paste
+    Dev {
+        /// Address and port to listen on
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Bring the database to this version's schema
     Migrate(Output),
     /// People
@@ -58,7 +66,7 @@ enum Command {
 pub struct Output {
     /// Print one JSON object or array, and nothing else
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Why a command ends with another status than 0.
@@ -85,6 +93,10 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Serve { listen } => {
             flags.listen = listen;
             operate::serve(load(&flags)?).await
+        }
+        Command::Dev { listen, output } => {
+            flags.listen = listen;
+            dev::run(load(&flags)?, output).await
         }
         Command::Migrate(output) => operate::migrate(load(&flags)?, output).await,
         Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,

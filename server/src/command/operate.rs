@@ -17,7 +17,7 @@ pub(super) async fn serve(mut loaded: Loaded) -> Outcome {
     // The real port, where 0 was asked for.
     loaded.settings.listen = listener.local_addr().map_err(|error| wrong(error.to_string()))?.to_string();
     let vestibule = open(loaded).await?;
-    serve::run(listener, &vestibule, Router::new()).await.map_err(Failure::Refused)
+    serve::run(listener, &vestibule, Router::new(), serve::announce).await.map_err(Failure::Refused)
 }
 
 pub(super) async fn migrate(loaded: Loaded, output: Output) -> Outcome {
