@@ -234,6 +234,18 @@ fn what_the_provider_issued_to_somebody_else_is_refused_and_a_code_of_its_own_is
 }
 
 #[test]
+fn the_tour_fits_a_mount_and_scopes_of_ones_own() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("own.toml");
+    std::fs::write(&file, "mount = '/o'\n[scopes]\n'a&b' = 'Both'").unwrap();
+
+    let dev = Dev::tour(&["--config", &file.display().to_string()]);
+
+    let introspect = dev.curl_lines().into_iter().find(|line| line.ends_with("/o/introspect")).unwrap();
+    assert_eq!(dev.paste(&introspect).json()["scope"], "openid profile email a&b");
+}
+
+#[test]
 fn with_json_it_prints_one_object_and_nothing_else() {
     let dev = Dev::start(&["--json"], |_| true);
 

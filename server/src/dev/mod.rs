@@ -102,7 +102,7 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
     let demo = demo::set_up(cx, prefix).await.map_err(|error| Failure::Refused(vestibule::describe(&error)))?;
 
     let show = async {
-        let tour = Tour::new(&base_url, &cx.settings.mount, &demo)?;
+        let tour = Tour::new(&base_url, &cx.settings, &demo)?;
         let page = Page {
             base_url: &base_url,
             database: database(&cx.settings),
