@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,9 +21,12 @@ use vestibule::Vestibule;
 /// Opens the socket, so that its real address is known before anything is built on it.
 ///
 /// # Errors
-/// What the system says, with the address.
-pub async fn bind(listen: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))
+/// One line that names the setting.
+pub async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), String> {
+    let wrong = |error: std::io::Error| format!("listen: cannot listen on {listen}: {error}");
+    let listener = TcpListener::bind(listen).await.map_err(wrong)?;
+    let address = listener.local_addr().map_err(wrong)?;
+    Ok((listener, address))
 }
 
 /// Serves until SIGTERM or SIGINT, then lets running requests finish. `more` is served beside the library's endpoints;

@@ -11,6 +11,9 @@ mod harness;
 
 mod clients;
 mod conversion;
+mod dependencies;
+mod example;
+mod house;
 mod passwords;
 mod refresh;
 mod request_shapes;

@@ -36,7 +36,7 @@ enum Command {
         #[arg(long, value_name = "ADDR")]
         listen: Option<String>,
     },
-    /// The tour: a server on a throw-away database, with a provider to sign in by, and curl lines to paste
+    /// The tour: a throw-away server with a development provider, and curl lines to paste
     Dev {
         /// Address and port to listen on
         #[arg(long, value_name = "ADDR")]

@@ -12,10 +12,8 @@ use crate::configuration::Loaded;
 use crate::{keys, serve};
 
 pub(super) async fn serve(mut loaded: Loaded) -> Outcome {
-    let wrong = |error: String| Failure::Configuration(format!("listen: {error}"));
-    let listener = serve::bind(&loaded.settings.listen).await.map_err(wrong)?;
-    // The real port, where 0 was asked for.
-    loaded.settings.listen = listener.local_addr().map_err(|error| wrong(error.to_string()))?.to_string();
+    let (listener, address) = serve::bind(&loaded.settings.listen).await.map_err(Failure::Configuration)?;
+    loaded.settings.listen = address.to_string(); // the real port, where 0 was asked for
     let vestibule = open(loaded).await?;
     serve::run(listener, &vestibule, Router::new(), serve::announce).await.map_err(Failure::Refused)
 }

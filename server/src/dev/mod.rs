@@ -68,11 +68,9 @@ fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettin
 /// One line for the operator.
 pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
     let Loaded { mut settings, names_database } = loaded;
-    let wrong = |sentence: String| Failure::Configuration(format!("listen: {sentence}"));
-    let listener = serve::bind(&settings.listen).await.map_err(|sentence| {
-        wrong(format!("{sentence}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))
+    let (listener, address) = serve::bind(&settings.listen).await.map_err(|sentence| {
+        Failure::Configuration(format!("{sentence}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))
     })?;
-    let address = listener.local_addr().map_err(|error| wrong(error.to_string()))?;
     if !address.ip().is_loopback() {
         tracing::warn!("whoever reaches {address} can sign in as anybody at the provider `{BACKEND}`");
     }

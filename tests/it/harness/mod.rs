@@ -220,43 +220,7 @@ impl Test {
     }
 
     pub async fn app_with(&self, change: impl FnOnce(&mut Application)) -> App {
-        static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let secret = format!("secret-of-application-{number}-0123456789abcdef");
-        let mut new = Application {
-            id: 0,
-            client_id: format!("client-{number}"),
-            name: format!("Application {number}"),
-            client_type: ClientType::Confidential,
-            secret_hash: Some(client::hash_secret(&secret)),
-            previous_secret: None,
-            token_endpoint_auth_method: None,
-            grant_types: vec![GrantType::Password],
-            redirect_uris: Vec::new(),
-            post_logout_redirect_uris: Vec::new(),
-            allowed_origins: Vec::new(),
-            scopes: Scope::default(),
-            jwks: None,
-            jwks_uri: None,
-            signing_algorithm: "none".to_owned(),
-            owner_id: None,
-            skip_authorization: false,
-            is_resource_server: false,
-            is_active: true,
-            token_epoch: 0,
-            created_at: 0,
-            updated_at: 0,
-        };
-        change(&mut new);
-        let public = new.client_type == ClientType::Public;
-        if public {
-            new.secret_hash = None;
-        }
-        let row = application::create(&self.vestibule.context().db, &new, self.clock.now())
-            .await
-            .unwrap()
-            .expect("a free client id");
-        App { client_id: row.client_id.clone(), row, secret: (!public).then_some(secret) }
+        register(&self.vestibule, change).await
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
@@ -320,6 +284,45 @@ impl Test {
             other => panic!("verify answered {other}"),
         }
     }
+}
+
+/// Registers a confidential application; `change` says in what it differs from one with the password grant.
+pub async fn register(vestibule: &Vestibule, change: impl FnOnce(&mut Application)) -> App {
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let secret = format!("secret-of-application-{number}-0123456789abcdef");
+    let mut new = Application {
+        id: 0,
+        client_id: format!("client-{number}"),
+        name: format!("Application {number}"),
+        client_type: ClientType::Confidential,
+        secret_hash: Some(client::hash_secret(&secret)),
+        previous_secret: None,
+        token_endpoint_auth_method: None,
+        grant_types: vec![GrantType::Password],
+        redirect_uris: Vec::new(),
+        post_logout_redirect_uris: Vec::new(),
+        allowed_origins: Vec::new(),
+        scopes: Scope::default(),
+        jwks: None,
+        jwks_uri: None,
+        signing_algorithm: "none".to_owned(),
+        owner_id: None,
+        skip_authorization: false,
+        is_resource_server: false,
+        is_active: true,
+        token_epoch: 0,
+        created_at: 0,
+        updated_at: 0,
+    };
+    change(&mut new);
+    let public = new.client_type == ClientType::Public;
+    if public {
+        new.secret_hash = None;
+    }
+    let cx = vestibule.context();
+    let row = application::create(&cx.db, &new, cx.clock.now()).await.unwrap().expect("a free client id");
+    App { client_id: row.client_id.clone(), row, secret: (!public).then_some(secret) }
 }
 
 impl Drop for Test {
