@@ -30,7 +30,7 @@ pub async fn bind(listen: &str) -> Result<(TcpListener, SocketAddr), String> {
 }
 
 /// Serves until SIGTERM or SIGINT, then lets running requests finish. `more` is served beside the library's endpoints;
-/// `listening` is called once connections are accepted.
+/// `ready` is called once connections are accepted.
 ///
 /// # Errors
 /// One line where signals cannot be heard.
@@ -38,7 +38,7 @@ pub async fn run(
     listener: TcpListener,
     vestibule: &Vestibule,
     more: Router,
-    listening: impl FnOnce(),
+    ready: impl FnOnce(&TcpListener),
 ) -> Result<(), String> {
     let settings = &vestibule.context().settings.http;
     let mut builder = Builder::new(TokioExecutor::new());
@@ -53,7 +53,7 @@ pub async fn run(
     let heard = |error: std::io::Error| format!("cannot hear signals: {error}");
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate()).map_err(heard)?, signal(SignalKind::interrupt()).map_err(heard)?);
-    listening();
+    ready(&listener);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -90,9 +90,11 @@ pub async fn run(
 }
 
 /// The one line on stdout that others wait for.
-pub fn announce(address: SocketAddr) {
-    let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+pub fn announce(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        let mut stdout = std::io::stdout();
+        let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    }
 }
 
 async fn answer(router: Router, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Infallible> {

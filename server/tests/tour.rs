@@ -28,16 +28,24 @@ impl Answer {
     }
 }
 
+/// The program, with no configuration but its arguments and the key for a database that is kept.
+fn vestibule(home: &Path, tmp: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VESTIBULE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(home).env("HOME", home).env("TMPDIR", tmp);
+    command.env("VESTIBULE_ENCRYPTION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    command
+}
+
 impl Dev {
     /// Starts it, and reads what it prints up to the line that says how to end it.
     fn start(arguments: &[&str], last: fn(&str) -> bool) -> Self {
         let (home, tmp) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-        command.args(["dev", "--listen", "127.0.0.1:0"]).args(arguments).current_dir(home.path());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("VESTIBULE_")) {
-            command.env_remove(name);
-        }
-        let mut child = command.env("TMPDIR", tmp.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = vestibule(home.path(), tmp.path());
+        command.args(["dev", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut printed = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             printed.push(line.unwrap());
@@ -226,6 +234,18 @@ fn what_the_provider_issued_to_somebody_else_is_refused_and_a_code_of_its_own_is
 }
 
 #[test]
+fn the_tour_fits_a_mount_and_scopes_of_ones_own() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("own.toml");
+    std::fs::write(&file, "mount = '/o'\n[scopes]\n'a&b' = 'Both'").unwrap();
+
+    let dev = Dev::tour(&["--config", &file.display().to_string()]);
+
+    let introspect = dev.curl_lines().into_iter().find(|line| line.ends_with("/o/introspect")).unwrap();
+    assert_eq!(dev.paste(&introspect).json()["scope"], "openid profile email a&b");
+}
+
+#[test]
 fn with_json_it_prints_one_object_and_nothing_else() {
     let dev = Dev::start(&["--json"], |_| true);
 
@@ -241,12 +261,7 @@ fn a_port_that_is_taken_is_said_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (home, address) = (TempDir::new().unwrap(), taken.local_addr().unwrap().to_string());
 
-    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-        .args(["dev", "--listen", &address])
-        .current_dir(home.path())
-        .env("TMPDIR", home.path())
-        .output()
-        .unwrap();
+    let output = vestibule(home.path(), home.path()).args(["dev", "--listen", &address]).output().unwrap();
 
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");

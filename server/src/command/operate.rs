@@ -15,7 +15,7 @@ pub(super) async fn serve(mut loaded: Loaded) -> Outcome {
     let (listener, address) = serve::bind(&loaded.settings.listen).await.map_err(Failure::Configuration)?;
     loaded.settings.listen = address.to_string(); // the real port, where 0 was asked for
     let vestibule = open(loaded).await?;
-    serve::run(listener, &vestibule, Router::new(), || serve::announce(address)).await.map_err(Failure::Refused)
+    serve::run(listener, &vestibule, Router::new(), serve::announce).await.map_err(Failure::Refused)
 }
 
 pub(super) async fn migrate(loaded: Loaded, output: Output) -> Outcome {

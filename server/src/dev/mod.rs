@@ -100,7 +100,7 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
     let demo = demo::set_up(cx, prefix).await.map_err(|error| Failure::Refused(vestibule::describe(&error)))?;
 
     let show = async {
-        let tour = Tour::new(&base_url, &cx.settings.mount, &demo)?;
+        let tour = Tour::new(&base_url, &cx.settings, &demo)?;
         let page = Page {
             base_url: &base_url,
             database: database(&cx.settings),
@@ -114,15 +114,14 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         std::future::pending::<Result<(), String>>().await
     };
-    // With --json there is one object on stdout and nothing else.
-    let listening = || {
+    let ready = |listener: &_| {
         if !output.json {
-            serve::announce(address)
+            serve::announce(listener);
         }
     };
     let ended = tokio::select! {
         biased;
-        served = serve::run(listener, &vestibule, provider.router(), listening) => served,
+        served = serve::run(listener, &vestibule, provider.router(), ready) => served,
         failed = show => failed,
     };
     ended.map_err(Failure::Refused)
@@ -142,24 +141,28 @@ impl ThrowAway {
     }
 }
 
-/// The database's address without a password that may stand in it.
+/// The database's address without the password that may stand in it, before the host or as a parameter.
 fn database(settings: &Settings) -> String {
-    let Ok(mut url) = Url::parse(&settings.database_url) else { return settings.database_url.clone() };
-    if url.password().is_some() {
-        let _ = url.set_password(None);
-        return url.to_string();
+    let url = &settings.database_url;
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() || parsed.query().is_some() => {
+            let _ = parsed.set_password(None);
+            parsed.set_query(None);
+            parsed.to_string()
+        }
+        _ => url.clone(),
     }
-    settings.database_url.clone()
 }
 
-/// How this machine reaches a listener.
+/// How this machine reaches a listener: as an origin is written (RFC 6454 §6.2), because `outbound.origin_map` knows it so.
 fn base_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    let url = format!("http://{}", SocketAddr::new(ip, address.port()));
+    Url::parse(&url).map_or(url, |url| url.origin().ascii_serialization())
 }
 
 /// What there is to print, once the server answers.
@@ -204,5 +207,40 @@ impl Page<'_> {
             "commands": self.commands,
         });
         format!("{page}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vestibule::settings::Settings;
+
+    use super::{base_url, database, provider_settings};
+
+    #[test]
+    fn a_listener_is_reached_on_this_machine_by_the_origin_that_a_url_would_have() {
+        let of = |address: &str| base_url(address.parse().unwrap());
+
+        assert_eq!(of("127.0.0.1:8000"), "http://127.0.0.1:8000");
+        assert_eq!(of("0.0.0.0:8000"), "http://127.0.0.1:8000");
+        assert_eq!(of("[::]:8000"), "http://[::1]:8000");
+        assert_eq!(of("127.0.0.1:80"), "http://127.0.0.1");
+    }
+
+    #[test]
+    fn the_database_is_shown_without_its_password() {
+        let shown = |url: &str| database(&Settings { database_url: url.to_owned(), ..Settings::default() });
+
+        assert_eq!(shown("postgres://me:hush@host/db"), "postgres://me@host/db");
+        assert_eq!(shown("postgres://me@host/db?password=hush"), "postgres://me@host/db");
+        assert_eq!(shown("sqlite://kept.db"), "sqlite://kept.db");
+    }
+
+    #[test]
+    fn the_provider_is_described_as_an_operator_would() {
+        let settings = provider_settings("http://127.0.0.1:8000/dev-provider", "hush").unwrap();
+
+        assert_eq!(settings.client_id.as_deref(), Some("vestibule-dev"));
+        assert!(settings.entry["audience"]["query"]["access_token"].as_str() == Some("{token}"));
+        assert!(!format!("{settings:?}").contains("hush"));
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use url::form_urlencoded::byte_serialize;
+use vestibule::Settings;
+use vestibule_protocol::Scope;
 
 use super::demo::Demo;
 use super::provider::MOUNT;
-
-/// What shows everything that userinfo and the API have to say.
-const SCOPE: &str = "openid profile email read write";
 
 /// Who signs in through the development provider.
 const GUEST: &str = "grace";
@@ -36,6 +36,8 @@ pub struct Tour<'a> {
     base_url: &'a str,
     /// The endpoints' address: the base URL and the mount.
     auth: String,
+    /// Everything, so that userinfo and the API have all to say; form-encoded.
+    scope: String,
     demo: &'a Demo,
 }
 
@@ -57,10 +59,14 @@ impl<'a> Tour<'a> {
     ///
     /// # Errors
     /// When there is no client to ask it with.
-    pub fn new(base_url: &'a str, mount: &str, demo: &'a Demo) -> Result<Self, String> {
+    pub fn new(base_url: &'a str, settings: &Settings, demo: &'a Demo) -> Result<Self, String> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build();
         let http = client.map_err(|error| vestibule::describe(&error))?;
-        Ok(Self { http, base_url, auth: format!("{base_url}{}", mount.trim_end_matches('/')), demo })
+        let own = settings.scopes().into_iter().map(|(name, _)| name);
+        let scope: Scope = ["openid", "profile", "email"].into_iter().chain(own).collect();
+        let scope = byte_serialize(scope.to_string().as_bytes()).collect();
+        let auth = format!("{base_url}{}", settings.mount.trim_end_matches('/'));
+        Ok(Self { http, base_url, auth, scope, demo })
     }
 
     /// Signs in as often as the lines need it, and gives them.
@@ -143,9 +149,8 @@ impl<'a> Tour<'a> {
 
     /// A sign-in of the person's by password.
     async fn sign_in(&self) -> Result<Tokens, String> {
-        let scope = SCOPE.replace(' ', "+");
-        self.ask(&format!("{}/token", self.auth), format!("{}&{}&scope={scope}", self.client(), self.by_password()))
-            .await
+        let form = format!("{}&{}&scope={}", self.client(), self.by_password(), self.scope);
+        self.ask(&format!("{}/token", self.auth), form).await
     }
 
     /// What the development provider gives this person.
