@@ -182,8 +182,8 @@ fn a_database_that_is_named_is_kept_and_toured_again_with_new_secrets() {
 
 #[test]
 fn the_tour_runs_on_postgresql_too_and_does_not_print_its_password() {
-    let server = std::env::var("TEST_POSTGRES_URL")
-        .expect("TEST_POSTGRES_URL names no PostgreSQL: run the tests by `./test`");
+    let server =
+        std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names no PostgreSQL: run the tests by `./test`");
     let name = format!("vestibule_tour_{}", std::process::id());
     let psql = |statement: String| Command::new("psql").args(["-q", "-d", &server, "-c", &statement]).status().unwrap();
     assert!(psql(format!("CREATE DATABASE {name}")).success());
