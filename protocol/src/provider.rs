@@ -132,7 +132,7 @@ pub struct TokenRequest {
     pub client_auth: ClientAuth,
 }
 
-/// An HTTP method.
+/// An HTTP method; a token request's is POST and a question's is GET unless the entry says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum Method {
     /// With a query.
@@ -209,7 +209,7 @@ pub struct Claims {
 #[serde(deny_unknown_fields)]
 pub struct Audience {
     /// The question.
-    #[serde(default)]
+    #[serde(default = "get")]
     pub method: Method,
     /// Where.
     pub url: Template,
@@ -541,6 +541,10 @@ impl Entry {
     pub fn takes_id_tokens(&self) -> bool {
         self.id_token.accepted && !self.issuer.is_empty()
     }
+}
+
+const fn get() -> Method {
+    Method::Get
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

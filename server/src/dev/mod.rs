@@ -50,7 +50,6 @@ fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettin
         client_secret = "{client_secret}"
 
         [audience]
-        method = "GET"
         url = "{issuer}/tokeninfo"
         query = {{ access_token = "{{token}}" }}
         audiences = "[aud]"

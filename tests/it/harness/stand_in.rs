@@ -127,6 +127,7 @@ impl StandIn {
 }
 
 struct Call {
+    method: String,
     host: String,
     path: String,
     query: HashMap<String, String>,
@@ -143,6 +144,7 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     let (host, path) = path.split_once('/').unwrap_or((path, ""));
     state.calls.lock().unwrap().push(format!("{} /{host}/{path}", parts.method));
     let call = Call {
+        method: parts.method.to_string(),
         host: host.to_owned(),
         path: path.to_owned(),
         query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
@@ -156,6 +158,11 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         Mood::Hanging => tokio::time::sleep(Duration::from_secs(60)).await,
         Mood::Broken => return (StatusCode::INTERNAL_SERVER_ERROR, "a secret stack trace").into_response(),
         Mood::Html => return "<html>hello</html>".into_response(),
+    }
+    // As the real ones: only these paths take a POST, and they take nothing else; Facebook's code is redeemed by GET.
+    let posts = ["o/oauth2/token", "applications/github-id/token", "login/oauth/access_token"];
+    if (call.method == "POST") != posts.contains(&call.path.as_str()) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     match call.host.as_str() {
         "www.googleapis.com" | "oauth2.googleapis.com" | "accounts.google.com" => google(&state, &call),
