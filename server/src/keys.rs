@@ -12,27 +12,50 @@ use vestibule::context::random;
 use vestibule::settings::Settings;
 
 /// The keys, the sealing one first.
+pub struct Masters {
+    /// 32 random bytes each.
+    pub keys: Vec<[u8; 32]>,
+    /// The file that was made for them just now.
+    made: Option<PathBuf>,
+}
+
+impl Masters {
+    /// Tells the operator of a file that was made. Not before everything else is in order: what is wrong is one line.
+    pub fn announce(&self) {
+        if let Some(file) = &self.made {
+            let file = file.display();
+            tracing::warn!(%file, "made the key that seals provider tokens; keep a copy of it, and give it to every node");
+        }
+    }
+}
+
+/// The keys that the configuration names, or that stand in their file.
 ///
 /// # Errors
 /// One line that names the setting.
-pub fn masters(settings: &Settings) -> Result<Vec<[u8; 32]>, String> {
+pub fn masters(settings: &Settings) -> Result<Masters, String> {
     if let Some(text) = &settings.encryption_key {
-        return parse(text.reveal()).map_err(|sentence| format!("encryption_key: {sentence}"));
+        let keys = parse(text.reveal()).map_err(|sentence| format!("encryption_key: {sentence}"))?;
+        return Ok(Masters { keys, made: None });
     }
     if let Some(path) = &settings.encryption_key_file {
-        return read(Path::new(path)).map_err(|sentence| format!("encryption_key_file: {sentence}"));
+        let keys = read(Path::new(path)).map_err(|sentence| format!("encryption_key_file: {sentence}"))?;
+        return Ok(Masters { keys, made: None });
     }
     let path = default_path(&settings.database_url)?;
-    if !path.exists() {
+    let made = if path.exists() {
+        None
+    } else {
         make(&path).map_err(|error| {
             format!(
                 "encryption_key: cannot write {}: {error}; give one by `encryption_key` or `encryption_key_file`",
                 path.display()
             )
         })?;
-        tracing::warn!(file = %path.display(), "made the key that seals provider tokens; keep a copy of it, and give it to every node");
-    }
-    read(&path).map_err(|sentence| format!("encryption_key: {sentence}"))
+        Some(path.clone())
+    };
+    let keys = read(&path).map_err(|sentence| format!("encryption_key: {sentence}"))?;
+    Ok(Masters { keys, made })
 }
 
 fn default_path(database_url: &str) -> Result<PathBuf, String> {
@@ -100,7 +123,7 @@ mod tests {
             .map(|_| {
                 std::thread::spawn({
                     let settings = settings.clone();
-                    move || masters(&settings).unwrap()
+                    move || masters(&settings).unwrap().keys
                 })
             })
             .collect();
@@ -116,7 +139,7 @@ mod tests {
     fn a_key_that_is_none_is_refused_and_not_repeated() {
         for bad in ["", "c2hvcnQ=", "hush hush"] {
             let settings = Settings { encryption_key: Some(Hidden::new(bad)), ..Settings::default() };
-            let error = masters(&settings).unwrap_err();
+            let error = masters(&settings).err().unwrap();
             assert!(error.starts_with("encryption_key: ") && !error.contains("hush"), "{error}");
         }
     }

@@ -9,6 +9,7 @@ mod dev;
 mod keys;
 mod logging;
 mod serve;
+mod strict;
 
 use std::process::ExitCode;
 

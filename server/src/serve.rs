@@ -1,22 +1,19 @@
 //! The accept loop: HTTP/1.1 and HTTP/2 on one socket, a limit on the time for a request's head, and an end that drains.
 
-use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use axum::http::{Request, Response, StatusCode};
-use axum::response::IntoResponse as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower::ServiceExt as _;
 use vestibule::Vestibule;
+
+use crate::strict::Strict;
 
 /// Opens the socket, so that its real address is known before anything is built on it.
 ///
@@ -70,9 +67,9 @@ pub async fn run(
             }
         };
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+        let service = TowerToHyperService::new(router.clone());
+        let connection =
+            graceful.watch(builder.serve_connection(TokioIo::new(Strict::new(stream)), service).into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
@@ -95,14 +92,4 @@ pub fn announce(listener: &TcpListener) {
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
     }
-}
-
-async fn answer(router: Router, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Infallible> {
-    // RFC 9112 §6.3: two ways to say where a request ends are how requests are smuggled.
-    let headers = request.headers();
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")], "both Content-Length and Transfer-Encoding\n")
-            .into_response());
-    }
-    router.oneshot(request.map(Body::new)).await
 }

@@ -116,7 +116,10 @@ fn load(flags: &Flags) -> Result<Loaded, Failure> {
 /// Opens the database and everything else, for a command that works on it.
 async fn open(loaded: Loaded) -> Result<Vestibule, Failure> {
     let masters = keys::masters(&loaded.settings).map_err(Failure::Configuration)?;
-    Vestibule::open(loaded.settings, &masters).await.map_err(|error| Failure::Configuration(error.to_string()))
+    let opened = Vestibule::open(loaded.settings, &masters.keys).await;
+    let vestibule = opened.map_err(|error| Failure::Configuration(error.to_string()))?;
+    masters.announce();
+    Ok(vestibule)
 }
 
 /// Prints an answer: as JSON, or as people read it.

@@ -49,7 +49,7 @@ pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
         outcome: Ok("every key is known and every value fits".to_owned()),
     }];
     let opened = match keys::masters(&loaded.settings) {
-        Ok(masters) => Vestibule::open(loaded.settings, &masters).await.map_err(|error| error.to_string()),
+        Ok(masters) => Vestibule::open(loaded.settings, &masters.keys).await.map_err(|error| error.to_string()),
         Err(sentence) => Err(sentence),
     };
     match &opened {

@@ -79,7 +79,7 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
             settings.database_url = directory.database_url();
             vec![random()]
         }
-        None => keys::masters(&settings).map_err(Failure::Configuration)?,
+        None => keys::masters(&settings).map_err(Failure::Configuration)?.keys,
     };
     let base_url = base_url(address);
     let issuer = format!("{base_url}{MOUNT}");
