@@ -12,7 +12,7 @@ use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKi
 use crate::context::Context;
 use crate::identity::link::{self, Arrival};
 use crate::store::association;
-use crate::store::change::{CACHE_TTL, Change};
+use crate::store::change::Change;
 use crate::store::token::{self, AccessToken};
 use crate::store::user::User;
 
@@ -69,15 +69,6 @@ pub enum Accept {
     ProviderTokens,
 }
 
-/// Access tokens that were looked up lately, believed only while changes are heard.
-pub struct TokenCache(moka::sync::Cache<TokenDigest, (Arc<AccessToken>, u64)>);
-
-impl Default for TokenCache {
-    fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(CACHE_TTL).build())
-    }
-}
-
 /// One of our own access tokens, if it is good now. `None`: unknown, malformed, expired, spent or revoked, or its person
 /// or application is not active.
 ///
@@ -86,20 +77,9 @@ impl Default for TokenCache {
 pub async fn access_token(cx: &Context, presented: &str) -> Result<Option<Arc<AccessToken>>, OAuthError> {
     let Some(digest) = TokenDigest::of_presented(TokenKind::AccessToken, presented) else { return Ok(None) };
     let now = cx.clock.now();
-    let changes = cx.db.changes();
-    let tick = changes.tick();
-    if changes.heard()
-        && let Some((token, read_at)) = cx.tokens.0.get(&digest)
-        && token.expires_at > now
-        && !changes.since(read_at, &rests_on(&token))
-    {
-        return Ok(Some(token));
-    }
-    let Some(token) = token::find_access(&cx.db, digest, now).await?.map(Arc::new) else { return Ok(None) };
-    if changes.heard() {
-        cx.tokens.0.insert(digest, (token.clone(), tick));
-    }
-    Ok(Some(token))
+    let is_good = |token: &AccessToken| token.expires_at > now;
+    let read = token::find_access(&cx.db, digest, now);
+    Ok(cx.tokens.get(cx.db.changes(), digest, is_good, rests_on, read).await?)
 }
 
 fn rests_on(token: &AccessToken) -> [Change; 4] {

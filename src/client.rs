@@ -12,16 +12,7 @@ use vestibule_protocol::{
 
 use crate::context::Context;
 use crate::store::application::{self, Application};
-use crate::store::change::{CACHE_TTL, Change};
-
-/// Applications that were looked up lately, believed only while changes are heard.
-pub struct ApplicationCache(moka::sync::Cache<String, (Arc<Application>, u64)>);
-
-impl Default for ApplicationCache {
-    fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(10_000).time_to_live(CACHE_TTL).build())
-    }
-}
+use crate::store::change::Change;
 
 /// The application that presents these credentials.
 ///
@@ -65,19 +56,9 @@ pub async fn find(cx: &Context, client_id: &str) -> Result<Option<Arc<Applicatio
     if client_id.len() > 255 {
         return Ok(None);
     }
-    let changes = cx.db.changes();
-    let tick = changes.tick();
-    if changes.heard()
-        && let Some((application, read_at)) = cx.applications.0.get(client_id)
-        && !changes.since(read_at, &[Change::Application(application.id)])
-    {
-        return Ok(Some(application));
-    }
-    let Some(application) = application::find(&cx.db, client_id).await?.map(Arc::new) else { return Ok(None) };
-    if changes.heard() {
-        cx.applications.0.insert(client_id.to_owned(), (application.clone(), tick));
-    }
-    Ok(Some(application))
+    let read = application::find(&cx.db, client_id);
+    let rests_on = |application: &Application| [Change::Application(application.id)];
+    Ok(cx.applications.get(cx.db.changes(), client_id.to_owned(), |_| true, rests_on, read).await?)
 }
 
 /// What is stored of a secret. SHA-256 is right for 256 random bits.

@@ -4,15 +4,17 @@
 
 use std::sync::Arc;
 
+use vestibule_protocol::TokenDigest;
 use vestibule_protocol::seal::{SealError, SealKey};
 
-use crate::authenticate::TokenCache;
-use crate::client::ApplicationCache;
 use crate::clock::Clock;
 use crate::identity::password::Hasher;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::Db;
+use crate::store::application::Application;
+use crate::store::cache::Cache;
+use crate::store::token::AccessToken;
 use crate::upstream::Upstream;
 
 /// The context of a request; clones share everything.
@@ -35,9 +37,9 @@ pub struct Context {
     /// What is counted.
     pub metrics: Metrics,
     /// Access tokens that were looked up lately.
-    pub tokens: TokenCache,
+    pub tokens: Cache<TokenDigest, AccessToken>,
     /// Applications that were looked up lately.
-    pub applications: ApplicationCache,
+    pub applications: Cache<String, Application>,
 }
 
 /// So many random bytes from the operating system's generator.

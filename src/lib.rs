@@ -86,8 +86,8 @@ impl Vestibule {
             upstream,
             hasher,
             metrics: metrics::Metrics::default(),
-            tokens: authenticate::TokenCache::default(),
-            applications: client::ApplicationCache::default(),
+            tokens: store::cache::Cache::new(100_000),
+            applications: store::cache::Cache::new(10_000),
         });
         Ok(Self { cx })
     }

@@ -8,6 +8,7 @@ mod configuration;
 mod dev;
 mod keys;
 mod logging;
+mod outcome;
 mod serve;
 mod strict;
 
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use command::Failure;
+use outcome::Failure;
 
 fn main() -> ExitCode {
     let cli = command::Cli::parse();

@@ -70,6 +70,34 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
+    /// A new application with the grants of one that names none; [`create`] gives it its number and times.
+    pub fn new(client_id: String, name: String, client_type: ClientType) -> Self {
+        Self {
+            id: 0,
+            client_id,
+            name,
+            client_type,
+            secret_hash: None,
+            previous_secret: None,
+            token_endpoint_auth_method: None,
+            grant_types: GrantType::DEFAULT.to_vec(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            allowed_origins: Vec::new(),
+            scopes: Scope::default(),
+            jwks: None,
+            jwks_uri: None,
+            signing_algorithm: "none".to_owned(),
+            owner_id: None,
+            skip_authorization: false,
+            is_resource_server: false,
+            is_active: true,
+            token_epoch: 0,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+
     /// Whether it may use this grant at the token endpoint.
     pub fn may_use(&self, wanted: GrantType) -> bool {
         self.grant_types.iter().any(|own| own.covers(wanted))

@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod association;
+pub mod cache;
 pub mod change;
 mod db;
 pub mod migrate;

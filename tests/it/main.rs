@@ -18,6 +18,7 @@ mod id_tokens;
 mod manual;
 mod outage;
 mod passwords;
+mod reference;
 mod refresh;
 mod request_shapes;
 mod revocation;

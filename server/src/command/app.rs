@@ -15,7 +15,7 @@ use vestibule::store::application::{self, Application, PreviousSecret};
 use vestibule::store::user;
 use vestibule::{Vestibule, client, context, settings};
 
-use super::{Failure, Outcome, Output, print};
+use crate::outcome::{Failure, Outcome, Output, print};
 
 #[derive(Subcommand)]
 pub enum AppCommand {
@@ -185,28 +185,8 @@ async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
     };
     let grants_given = !create.details.grant_types.is_empty();
     let mut app = Application {
-        id: 0,
-        client_id,
-        name: create.name,
-        client_type: create.client_type,
         secret_hash: secret.as_deref().map(client::hash_secret),
-        previous_secret: None,
-        token_endpoint_auth_method: None,
-        grant_types: GrantType::DEFAULT.to_vec(),
-        redirect_uris: Vec::new(),
-        post_logout_redirect_uris: Vec::new(),
-        allowed_origins: Vec::new(),
-        scopes: Scope::default(),
-        jwks: None,
-        jwks_uri: None,
-        signing_algorithm: "none".to_owned(),
-        owner_id: None,
-        skip_authorization: false,
-        is_resource_server: false,
-        is_active: true,
-        token_epoch: 0,
-        created_at: 0,
-        updated_at: 0,
+        ..Application::new(client_id, create.name, create.client_type)
     };
     lay_over(vestibule, &mut app, create.details).await?;
     if grants_given && app.redirect_uris.is_empty() && app.grant_types.iter().any(|grant| grant.redirects()) {

@@ -8,10 +8,10 @@ mod user;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use serde_json::Value;
-use vestibule::{Vestibule, store};
+use vestibule::Vestibule;
 
 use crate::configuration::{self, Flags, Loaded};
+use crate::outcome::{Failure, Outcome, Output};
 use crate::{dev, keys, logging};
 
 /// An OAuth2 provider and social sign-in for REST APIs: a provider's token in, a token of your own API out.
@@ -61,31 +61,6 @@ enum Command {
     Cleanup(Output),
 }
 
-/// How a command answers.
-#[derive(clap::Args, Clone, Copy)]
-pub struct Output {
-    /// Print one JSON object or array, and nothing else
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Why a command ends with another status than 0.
-#[derive(Debug)]
-pub enum Failure {
-    /// What was asked for cannot be done: status 1.
-    Refused(String),
-    /// The configuration is wrong or what it names cannot be reached: status 2.
-    Configuration(String),
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Self::Refused(vestibule::describe(&error))
-    }
-}
-
-type Outcome = Result<(), Failure>;
-
 /// Runs what was typed.
 pub async fn run(cli: Cli) -> Outcome {
     let mut flags = Flags { config: cli.config, database_url: cli.database_url, listen: None };
@@ -120,14 +95,6 @@ async fn open(loaded: Loaded) -> Result<Vestibule, Failure> {
     let vestibule = opened.map_err(|error| Failure::Configuration(error.to_string()))?;
     masters.announce();
     Ok(vestibule)
-}
-
-/// Prints an answer: as JSON, or as people read it.
-fn print(output: Output, json: &Value, text: impl FnOnce() -> String) {
-    match output.json {
-        true => println!("{json}"),
-        false => println!("{}", text().trim_end()),
-    }
 }
 
 /// The first line of stdin, without its end.

@@ -7,8 +7,9 @@ use serde_json::json;
 use vestibule::Vestibule;
 use vestibule::store::{Db, migrate};
 
-use super::{Failure, Outcome, Output, open, print};
+use super::open;
 use crate::configuration::Loaded;
+use crate::outcome::{Failure, Outcome, Output, print};
 use crate::{keys, serve};
 
 pub(super) async fn serve(mut loaded: Loaded) -> Outcome {

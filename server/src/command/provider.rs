@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use vestibule::clock::Clock;
 use vestibule::upstream::{CatalogLine, Upstream};
 
-use super::{Failure, Outcome, Output, print};
 use crate::configuration::Loaded;
+use crate::outcome::{Failure, Outcome, Output, print};
 
 #[derive(Subcommand)]
 pub enum ProviderCommand {

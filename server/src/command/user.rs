@@ -8,7 +8,8 @@ use vestibule::Vestibule;
 use vestibule::context::random;
 use vestibule::store::user::{self, NewUser, User};
 
-use super::{Failure, Outcome, Output, line_of_stdin, print};
+use super::line_of_stdin;
+use crate::outcome::{Failure, Outcome, Output, print};
 
 #[derive(Subcommand)]
 pub enum UserCommand {

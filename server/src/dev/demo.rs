@@ -9,7 +9,7 @@ use vestibule::context::{Context, random};
 use vestibule::identity::sign_in::hash_error;
 use vestibule::store::application::{self, Application};
 use vestibule::store::user::{self, NewUser};
-use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError, PlainToken, Scope, TokenKind};
+use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError, PlainToken, TokenKind};
 
 use super::provider::random_text;
 
@@ -73,34 +73,16 @@ async fn login(cx: &Context, new: NewUser) -> Result<Login, OAuthError> {
 }
 
 fn demo_application(client_id: String, secret: &str) -> Application {
+    let name = format!("{client_id} (made by `vestibule dev`)");
     Application {
-        id: 0,
-        name: format!("{client_id} (made by `vestibule dev`)"),
-        client_id,
-        client_type: ClientType::Confidential,
         secret_hash: Some(hash_secret(secret)),
-        previous_secret: None,
-        token_endpoint_auth_method: None,
         grant_types: vec![
             GrantType::Password,
             GrantType::ConvertToken,
             GrantType::RefreshToken,
             GrantType::ClientCredentials,
         ],
-        redirect_uris: Vec::new(),
-        post_logout_redirect_uris: Vec::new(),
-        allowed_origins: Vec::new(),
-        scopes: Scope::default(),
-        jwks: None,
-        jwks_uri: None,
-        signing_algorithm: "none".to_owned(),
-        owner_id: None,
-        skip_authorization: false,
-        is_resource_server: false,
-        is_active: true,
-        token_epoch: 0,
-        created_at: 0,
-        updated_at: 0,
+        ..Application::new(client_id, name, ClientType::Confidential)
     }
 }
 

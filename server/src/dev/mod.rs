@@ -26,8 +26,8 @@ use demo::Demo;
 use provider::{MOUNT, Provider, random_text};
 use tour::{Command, Tour};
 
-use crate::command::{Failure, Output};
 use crate::configuration::Loaded;
+use crate::outcome::{Failure, Output};
 use crate::{keys, serve};
 
 /// The name of the provider on the wire.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use answer::Answer;
 use tempfile::TempDir;
 use vestibule::clock::Clock;
-use vestibule::protocol::{ClientType, GrantType, Scope};
+use vestibule::protocol::{ClientType, GrantType};
 use vestibule::settings::{Hidden, ProviderSettings, Settings};
 use vestibule::store::application::{self, Application};
 use vestibule::store::user::{self, NewUser, User};
@@ -293,28 +293,9 @@ pub async fn register(vestibule: &Vestibule, change: impl FnOnce(&mut Applicatio
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let secret = format!("secret-of-application-{number}-0123456789abcdef");
     let mut new = Application {
-        id: 0,
-        client_id: format!("client-{number}"),
-        name: format!("Application {number}"),
-        client_type: ClientType::Confidential,
         secret_hash: Some(client::hash_secret(&secret)),
-        previous_secret: None,
-        token_endpoint_auth_method: None,
         grant_types: vec![GrantType::Password],
-        redirect_uris: Vec::new(),
-        post_logout_redirect_uris: Vec::new(),
-        allowed_origins: Vec::new(),
-        scopes: Scope::default(),
-        jwks: None,
-        jwks_uri: None,
-        signing_algorithm: "none".to_owned(),
-        owner_id: None,
-        skip_authorization: false,
-        is_resource_server: false,
-        is_active: true,
-        token_epoch: 0,
-        created_at: 0,
-        updated_at: 0,
+        ..Application::new(format!("client-{number}"), format!("Application {number}"), ClientType::Confidential)
     };
     change(&mut new);
     let public = new.client_type == ClientType::Public;
