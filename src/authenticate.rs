@@ -79,7 +79,7 @@ pub async fn access_token(cx: &Context, presented: &str) -> Result<Option<Arc<Ac
     let now = cx.clock.now();
     let is_good = |token: &AccessToken| token.expires_at > now;
     let read = token::find_access(&cx.db, digest, now);
-    Ok(cx.tokens.get(cx.db.changes(), digest, is_good, rests_on, read).await?)
+    Ok(cx.tokens.get(&cx.db, digest, is_good, rests_on, read).await?)
 }
 
 fn rests_on(token: &AccessToken) -> [Change; 4] {
@@ -111,7 +111,8 @@ pub async fn bearer(cx: &Context, header: Option<&[u8]>, accept: Accept) -> Resu
             None => Err(refuse_own(cx, presented)),
         },
         Bearer::Backend { backend, token } => {
-            let identity = provider_token(cx, backend, token).await;
+            // Boxed: its future is large, and every request would carry it along.
+            let identity = Box::pin(provider_token(cx, backend, token)).await;
             // At an API the grant's refusal is the token's: 401 (RFC 6750 §3.1).
             identity.map_err(|error| match (error.status(), error.reason) {
                 (400, Some(Reason::UnknownBackend)) => OAuthError { status: Some(401), ..error },

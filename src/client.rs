@@ -58,7 +58,7 @@ pub async fn find(cx: &Context, client_id: &str) -> Result<Option<Arc<Applicatio
     }
     let read = application::find(&cx.db, client_id);
     let rests_on = |application: &Application| [Change::Application(application.id)];
-    Ok(cx.applications.get(cx.db.changes(), client_id.to_owned(), |_| true, rests_on, read).await?)
+    Ok(cx.applications.get(&cx.db, client_id.to_owned(), |_| true, rests_on, read).await?)
 }
 
 /// What is stored of a secret. SHA-256 is right for 256 random bits.

@@ -44,7 +44,8 @@ pub async fn run(cx: &Context, credentials: &ClientCredentials, params: &Params)
         GrantType::Password => password::run(cx, request).await,
         GrantType::ClientCredentials => client_credentials::run(cx, request).await,
         GrantType::RefreshToken => refresh_token::run(cx, request).await,
-        GrantType::ConvertToken => convert_token::run(cx, request).await,
+        // Boxed: its future is large, and every grant would carry it along.
+        GrantType::ConvertToken => Box::pin(convert_token::run(cx, request)).await,
         _ => Err(unsupported()),
     }
 }

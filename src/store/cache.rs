@@ -1,14 +1,13 @@
 //! What was read lately, kept in memory for as long as it can be believed.
 //!
-//! Only while changes by other nodes are heard, and only until something that the value rests on has changed. On SQLite,
-//! where another process can write at any time and a read takes microseconds, nothing is kept at all.
+//! Only while changes by others are heard of, and only until something that the value rests on has changed.
 
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::Result;
-use super::change::{CACHE_TTL, Change, Changes};
+use super::change::{CACHE_TTL, Change};
+use super::{Db, Result};
 
 /// Values by key, bounded in number and age.
 pub struct Cache<K, V>(moka::sync::Cache<K, (Arc<V>, u64)>);
@@ -23,14 +22,16 @@ impl<K: Hash + Eq + Send + Sync + Clone + 'static, V: Send + Sync + 'static> Cac
     /// not kept: there is none.
     pub async fn get<const N: usize>(
         &self,
-        changes: &Changes,
+        db: &Db,
         key: K,
         is_good: impl FnOnce(&V) -> bool,
         rests_on: impl FnOnce(&V) -> [Change; N],
         read: impl Future<Output = Result<Option<V>>>,
     ) -> Result<Option<Arc<V>>> {
+        let changes = db.changes();
+        let believed = db.can_be_believed();
         let tick = changes.tick();
-        if changes.heard()
+        if believed
             && let Some((value, read_at)) = self.0.get(&key)
             && is_good(&value)
             && !changes.since(read_at, &rests_on(&value))
@@ -38,7 +39,7 @@ impl<K: Hash + Eq + Send + Sync + Clone + 'static, V: Send + Sync + 'static> Cac
             return Ok(Some(value));
         }
         let Some(value) = read.await?.map(Arc::new) else { return Ok(None) };
-        if changes.heard() {
+        if believed {
             self.0.insert(key, (value.clone(), tick));
         }
         Ok(Some(value))

@@ -1,5 +1,5 @@
 //! What was revoked lately, so that nothing of it is believed from a cache: on this node at once, on the others by
-//! PostgreSQL's NOTIFY.
+//! PostgreSQL's NOTIFY. (Of a SQLite file, what another process has written is found by `watch`.)
 //!
 //! A cache notes the tick at which it began to read an entry ([`Changes::tick`]) and asks at each hit whether anything
 //! that the entry rests on was changed since ([`Changes::since`]). A node that lost its listener trusts no cache at all.
@@ -90,9 +90,15 @@ impl Changes {
             || changes.iter().any(|change| self.0.marks.get(change).is_some_and(|at| at > tick))
     }
 
-    /// Whether a cache may be believed: only while changes by other nodes are heard.
+    /// Whether changes by other nodes are heard (PostgreSQL).
     pub fn heard(&self) -> bool {
         self.0.listening.load(Ordering::Acquire)
+    }
+
+    /// Nothing that was read before now is to be believed: anything may have changed.
+    pub(super) fn forget_all(&self) {
+        let tick = self.0.tick.fetch_add(1, Ordering::AcqRel) + 1;
+        self.0.floor.fetch_max(tick, Ordering::AcqRel);
     }
 
     fn mark(&self, change: Change) {
@@ -176,8 +182,7 @@ impl Changes {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(CHANNEL).await?;
         listener.execute("SET application_name = 'vestibule listener'").await?;
-        let tick = self.0.tick.fetch_add(1, Ordering::AcqRel) + 1;
-        self.0.floor.store(tick, Ordering::Release);
+        self.forget_all();
         self.0.listening.store(true, Ordering::Release);
         // `try_recv` gives None where the connection was lost: a gap in which changes went unheard.
         while let Some(notification) = listener.try_recv().await? {

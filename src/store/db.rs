@@ -78,8 +78,12 @@ impl Db {
     /// # Errors
     /// A sentence for the operator: the address cannot be read, or nothing answers there.
     pub async fn open(url: &str, settings: &DatabaseSettings) -> std::result::Result<Self, String> {
+        let changes = Changes::default();
         let engine = if let Some(path) = sqlite::path(url)? {
-            Engine::Sqlite(Sqlite::open(&path).map_err(|error| format!("cannot open {}: {error}", path.display()))?)
+            Engine::Sqlite(
+                Sqlite::open(&path, changes.clone())
+                    .map_err(|error| format!("cannot open {}: {error}", path.display()))?,
+            )
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options: PgConnectOptions =
                 url.parse().map_err(|error| format!("not a PostgreSQL address: {error}"))?;
@@ -95,7 +99,6 @@ impl Db {
         } else {
             return Err("must begin with sqlite:// or postgres://".to_owned());
         };
-        let changes = Changes::default();
         if let Engine::Postgres(pool) = &engine {
             changes.listen(pool.clone());
         }
@@ -110,6 +113,18 @@ impl Db {
     /// What has been revoked lately, for a cache of what was read.
     pub fn changes(&self) -> &Changes {
         &self.0.changes
+    }
+
+    /// Whether what was read lately may be believed, as far as [`Db::changes`] does not say otherwise. It is asked at
+    /// every use.
+    pub(super) fn can_be_believed(&self) -> bool {
+        match &self.0.engine {
+            Engine::Sqlite(sqlite) => {
+                sqlite.look(&self.0.changes);
+                true
+            }
+            Engine::Postgres(_) => self.0.changes.heard(),
+        }
     }
 
     /// Asks the database whether it is there.
@@ -175,14 +190,16 @@ impl Db {
     {
         match &self.0.engine {
             Engine::Sqlite(sqlite) => {
-                // Nothing is cached of SQLite, so nobody needs to be told what changed.
-                sqlite
+                let (outcome, changes) = sqlite
                     .write(move |connection| {
                         let mut tx = Tx { connection: Connection::Sqlite(connection), changes: Vec::new() };
-                        futures_util::FutureExt::now_or_never(work(&mut tx))
-                            .unwrap_or_else(|| Err(Error::broken("a SQLite transaction awaited something else")))
+                        let outcome = futures_util::FutureExt::now_or_never(work(&mut tx))
+                            .unwrap_or_else(|| Err(Error::broken("a SQLite transaction awaited something else")))?;
+                        Ok((outcome, tx.changes))
                     })
-                    .await
+                    .await?;
+                self.0.changes.note(&changes);
+                Ok(outcome)
             }
             Engine::Postgres(pool) => {
                 let mut connection = acquire(pool).await?;

@@ -14,6 +14,7 @@ pub mod seal_key;
 mod sqlite;
 pub mod token;
 pub mod user;
+mod watch;
 
 pub(crate) use db::args;
 pub use db::{BoxFuture, Db, Row, Tx, Value};

@@ -14,6 +14,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
+use super::change::Changes;
+use super::watch::Watch;
 use super::{Error, Result};
 
 /// The most writes in one transaction: past that the first would wait too long for the last.
@@ -27,6 +29,7 @@ pub(super) struct Sqlite {
     path: Arc<Path>,
     readers: Mutex<Vec<Connection>>,
     writes: SyncSender<Write>,
+    watch: Arc<Watch>,
 }
 
 /// A write, waiting. It gives back whether it succeeded and what is to be called with the outcome of the commit.
@@ -49,20 +52,29 @@ pub(super) fn path(url: &str) -> std::result::Result<Option<PathBuf>, String> {
 }
 
 impl Sqlite {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, changes: Changes) -> Result<Self> {
         let writer = connect(path)?;
         writer.pragma_update(None, "journal_mode", "WAL").map_err(error)?;
+        // The first read makes the file that is watched.
+        writer.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(())).map_err(error)?;
+        let watch = Arc::new(Watch::new(path).map_err(|error| Error::Unavailable(error.into()))?);
+        let group = Group { watch: watch.clone(), changes };
         let (writes, queue) = sync_channel(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || write_in_groups(writer, &queue))
+            .spawn(move || write_in_groups(writer, &queue, &group))
             .map_err(|error| Error::Unavailable(error.into()))?;
-        Ok(Self { path: path.into(), readers: Mutex::default(), writes })
+        Ok(Self { path: path.into(), readers: Mutex::default(), writes, watch })
     }
 
     /// Whether the file is still where it was opened.
     pub(super) fn file_exists(&self) -> Result<()> {
         std::fs::metadata(&self.path).map(|_| ()).map_err(|error| Error::Unavailable(error.into()))
+    }
+
+    /// Finds out whether another process has written; then nothing that was read before is to be believed.
+    pub(super) fn look(&self, changes: &Changes) {
+        self.watch.look(|| changes.forget_all());
     }
 
     pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -116,10 +128,16 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn write_in_groups(mut connection: Connection, queue: &Receiver<Write>) {
+/// What the writer tells of its commits.
+struct Group {
+    watch: Arc<Watch>,
+    changes: Changes,
+}
+
+fn write_in_groups(mut connection: Connection, queue: &Receiver<Write>, group: &Group) {
     while let Ok(first) = queue.recv() {
         let mut answers = Vec::new();
-        let outcome = write_group(&mut connection, first, queue, &mut answers);
+        let outcome = write_group(&mut connection, first, queue, group, &mut answers);
         if outcome.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
@@ -134,12 +152,16 @@ fn write_group(
     connection: &mut Connection,
     first: Write,
     queue: &Receiver<Write>,
+    group: &Group,
     answers: &mut Vec<Box<dyn FnOnce(Result<()>) + Send>>,
 ) -> Result<()> {
     if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
         answers.push(Box::new(move |_| drop(first))); // dropped unrun: its caller sees that the writer gave it up
         return Err(error);
     }
+    let began_at = group.watch.begin(|| group.changes.forget_all());
+    let changed_before = connection.total_changes();
+    let mut all_ok = true;
     let mut next = Some(first);
     while let Some(write) = next {
         run(connection, "SAVEPOINT one")?;
@@ -147,11 +169,17 @@ fn write_group(
         answers.push(written.answer);
         if !written.ok {
             run(connection, "ROLLBACK TO one")?;
+            all_ok = false;
         }
         run(connection, "RELEASE one")?;
         next = (answers.len() < GROUP).then(|| queue.try_recv().ok()).flatten();
     }
-    run(connection, "COMMIT")
+    run(connection, "COMMIT")?;
+    // Only what certainly was a commit with something in it is ours; any doubt costs no more than a cache.
+    if all_ok && connection.total_changes() > changed_before {
+        group.watch.committed(began_at);
+    }
+    Ok(())
 }
 
 fn run(connection: &Connection, sql: &str) -> Result<()> {
