@@ -1,94 +1,92 @@
-//! A provider's description: one TOML entry, and what it makes of the provider's answers.
+//! A provider's description: one TOML entry that says where to ask, how, and what the answers mean.
 //!
-//! Everything that a plain provider needs is data: where to ask, how to send the token, JMESPath expressions from the
-//! answer to our [`Profile`], and how to find out to whom a token was issued. `catalog/README.md` says every field.
-//! Not here: the asking itself (`vestibule::upstream`).
+//! What differs between providers is data, so that a new one is a file and no code knows a provider by name. An entry is
+//! read once, every template and expression in it is compiled then, and a mistake names its key.
+//!
+//! Not here: the calls (`vestibule::upstream`), URL templates ([`template`]), expressions and the way from an answer to a
+//! profile ([`claims`]). `catalog/README.md` tells every key.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use aws_lc_rs::hmac;
-use jmespath::{Expression, Variable};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::{self, Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 
-use crate::jose::{self, Algorithm};
-use crate::profile::Profile;
+use crate::jose::{Algorithm, DEFAULT_ALGORITHMS};
 
-/// A catalog entry as it is written.
-#[derive(Clone, Debug, serde::Deserialize)]
+pub mod claims;
+pub mod keys;
+pub mod template;
+
+pub use claims::{Claims, Expression};
+pub use keys::{ENTRY_KEYS, unknown_key};
+pub use template::{Template, Variables};
+
+/// A provider's entry.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// The backend's name on the wire.
+    /// The backend name on the wire.
     pub name: String,
-    /// Its name for people.
+    /// The name that people know it by.
     pub title: String,
-    /// How it speaks.
+    /// What it speaks.
     pub protocol: Protocol,
-    /// The issuers that its ID tokens may name; the first is the one whose discovery document is read.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub issuer: Vec<String>,
-    /// Where to ask; what is missing comes from the discovery document.
+    /// Who signs its ID tokens. A provider with one takes ID tokens.
+    pub issuer: Option<String>,
+    /// Further spellings of the issuer in ID tokens.
     #[serde(default)]
-    pub endpoints: Endpoints,
-    /// What to ask for.
-    #[serde(default)]
-    pub scope: ScopeEntry,
-    /// How a code is redeemed.
-    #[serde(default)]
-    pub token_request: TokenRequest,
-    /// How an access token is sent to the provider.
-    #[serde(default)]
-    pub token_passing: TokenPassing,
-    /// What to ask for the profile: the first answer is the profile, later ones stand in it under their names.
-    #[serde(default)]
-    pub profile: Vec<ProfileRequest>,
-    /// From the answers to our words.
-    pub claims: Claims,
-    /// How to find out to whom an access token was issued.
-    pub audience: Option<Audience>,
-    /// What is expected of ID tokens.
-    #[serde(default)]
-    pub id_token: IdTokenEntry,
-    /// What texts of people who mix up codes and tokens begin with.
+    pub issuers: Vec<String>,
+    /// Where its discovery document is; without it, below the issuer.
+    pub discovery: Option<String>,
+    /// What a code in place of a token begins with.
     #[serde(default)]
     pub code_prefixes: Vec<String>,
-    /// Settings of this provider's own, with their defaults, for templates; empty: the operator must give it.
+    /// How our credentials go to the token endpoint; without it, as the discovery document says.
+    pub token_request: Option<TokenRequest>,
+    /// `[endpoints]`
     #[serde(default)]
-    pub settings: BTreeMap<String, String>,
-    /// Answers, and the profiles they give: documentation and test at once.
-    #[serde(default, rename = "example")]
-    pub examples: Vec<Example>,
+    pub endpoints: Endpoints,
+    /// `[scope]`
+    #[serde(default)]
+    pub scope: ScopeRule,
+    /// `[access_token]`
+    #[serde(default)]
+    pub access_token: AccessTokenRule,
+    /// `[headers]`: sent with every call.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// `[[profile]]`: requests beside user info; each answer appears under its name.
+    #[serde(default)]
+    pub profile: Vec<ProfileRequest>,
+    /// `[claims]`
+    pub claims: Claims,
+    /// `[audience]`: how it tells for whom an access token was made. Without it, it does not.
+    pub audience: Option<AudienceCheck>,
+    /// `[id_token]`
+    #[serde(default)]
+    pub id_token: IdTokenRule,
+    /// `[errors]`: what its refusals mean, where the status does not say.
+    #[serde(default)]
+    pub errors: ErrorRules,
+    /// `[settings]`: what it needs beside client id and secret.
+    #[serde(default)]
+    pub settings: BTreeMap<String, SettingRule>,
+    /// `[[example]]`: answers and the profile they give.
+    #[serde(default)]
+    pub example: Vec<Example>,
 }
 
-/// The keys of an [`Entry`] that an operator may write into `[providers.NAME]`.
-pub const ENTRY_KEYS: &[&str] = &[
-    "title",
-    "protocol",
-    "issuer",
-    "endpoints",
-    "token_request",
-    "token_passing",
-    "profile",
-    "claims",
-    "audience",
-    "id_token",
-    "code_prefixes",
-];
-
-/// How a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+/// `protocol`
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// OAuth 2.0 with a profile endpoint.
+    /// OAuth 2.0 with an answer of the provider's own about the person.
     Oauth2,
     /// OpenID Connect.
     Oidc,
 }
 
 impl Protocol {
-    /// Its name in the catalog.
+    /// The word of the entry.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Oauth2 => "oauth2",
@@ -97,528 +95,308 @@ impl Protocol {
     }
 }
 
-/// Addresses; `{name}` stands for a setting.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoints {
-    /// Where a browser goes.
-    pub authorize: Option<Template>,
-    /// Where a code is redeemed.
-    pub token: Option<Template>,
-    /// Where the keys of ID tokens are.
-    pub jwks: Option<Template>,
-}
-
-/// The scope that sign-in needs.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScopeEntry {
-    /// Asked for always.
-    #[serde(default)]
-    pub default: Vec<String>,
-    /// Between two; a blank unless written.
-    pub separator: Option<String>,
-}
-
-/// How a code is redeemed.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRequest {
-    /// POST with a form, or GET with a query.
-    #[serde(default)]
-    pub method: Method,
-    /// Where our secret goes.
-    #[serde(default)]
-    pub client_auth: ClientAuth,
-}
-
-/// An HTTP method; a token request's is POST and a question's is GET unless the entry says otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub enum Method {
-    /// With a query.
-    #[serde(rename = "GET")]
-    Get,
-    /// With a body.
-    #[default]
-    #[serde(rename = "POST")]
-    Post,
-}
-
-/// Where our secret goes at the token endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+/// `token_request`: how a code is redeemed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-pub enum ClientAuth {
-    /// Among the parameters.
-    #[default]
+pub enum TokenRequest {
+    /// POST, our credentials in the form.
     ClientSecretPost,
-    /// HTTP Basic.
+    /// POST, our credentials in an `Authorization: Basic` header.
     ClientSecretBasic,
-}
-
-/// How an access token is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenPassing {
-    /// `Authorization: Bearer …`
-    #[default]
-    Bearer,
-    /// `Authorization: token …`
-    Token,
-    /// `?access_token=…`
+    /// GET, everything in the query.
     Query,
 }
 
-/// One question about the person.
-#[derive(Clone, Debug, serde::Deserialize)]
+/// `[endpoints]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Endpoints {
+    /// Where a browser is sent.
+    pub authorize: Option<Template>,
+    /// Where a code is redeemed.
+    pub token: Option<Template>,
+    /// Who the person is. Its answer is the root of what the claims read.
+    pub userinfo: Option<Template>,
+    /// The keys that sign ID tokens.
+    pub jwks: Option<Template>,
+}
+
+/// `[scope]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScopeRule {
+    /// Asked for at every sign-in.
+    pub default: Vec<String>,
+    /// What stands between two.
+    pub separator: String,
+}
+
+impl Default for ScopeRule {
+    fn default() -> Self {
+        Self { default: Vec::new(), separator: " ".into() }
+    }
+}
+
+/// `[access_token]`: where it goes at user info and `[[profile]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessTokenRule {
+    /// Header or query.
+    #[serde(rename = "in")]
+    pub place: TokenPlace,
+    /// The word before it in the `Authorization` header.
+    pub scheme: String,
+    /// The name of the query parameter.
+    pub name: String,
+}
+
+impl Default for AccessTokenRule {
+    fn default() -> Self {
+        Self { place: TokenPlace::Header, scheme: "Bearer".into(), name: "access_token".into() }
+    }
+}
+
+/// `access_token.in`
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenPlace {
+    /// `Authorization: SCHEME TOKEN`.
+    Header,
+    /// `?NAME=TOKEN`.
+    Query,
+}
+
+/// `[[profile]]`
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileRequest {
-    /// Where its answer stands in the first one's; the first has none.
-    pub name: Option<String>,
-    /// Where to ask; empty: the discovery document's user info endpoint.
-    pub url: Option<Template>,
-    /// Further parameters.
-    #[serde(default)]
-    pub query: BTreeMap<String, Template>,
-    /// Whether a refusal is no harm.
+    /// Under which its answer appears.
+    pub name: String,
+    /// Where it is asked.
+    pub url: Template,
+    /// Whether a refusal (401, 403, 404) just leaves it out.
     #[serde(default)]
     pub optional: bool,
 }
 
-/// JMESPath expressions into the answers, or into the claims of an ID token.
-#[derive(Clone, Debug, serde::Deserialize)]
+/// `[audience]`
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Claims {
-    /// The identifier.
-    pub uid: Path,
-    /// What the person goes by.
-    pub username: Option<Path>,
-    /// The address.
-    pub email: Option<Path>,
-    /// Whether the provider verified it.
-    pub email_verified: Option<Path>,
-    /// The whole name, where there are no parts.
-    pub fullname: Option<Path>,
-    /// Given name.
-    pub first_name: Option<Path>,
-    /// Family name.
-    pub last_name: Option<Path>,
-}
-
-/// How to find out to whom an access token was issued.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Audience {
-    /// The question.
-    #[serde(default = "get")]
+pub struct AudienceCheck {
+    /// GET or POST.
+    #[serde(default)]
     pub method: Method,
-    /// Where.
+    /// Where it is asked.
     pub url: Template,
-    /// Its parameters.
-    #[serde(default)]
-    pub query: BTreeMap<String, Template>,
-    /// Its body, as JSON.
-    #[serde(default)]
-    pub json: BTreeMap<String, Template>,
-    /// Whether our id and secret go along by HTTP Basic.
+    /// Whether our client id and secret go along in an `Authorization: Basic` header.
     #[serde(default)]
     pub basic: bool,
-    /// Statuses that mean: another client's token.
+    /// A JSON body.
+    pub json: Option<BTreeMap<String, Template>>,
+    /// A form body.
+    pub form: Option<BTreeMap<String, Template>>,
+    /// For whom the token was made: a text, or a list of which one must be ours.
+    pub audience: Expression,
+    /// Whose token it is; must be the profile's identifier.
+    pub subject: Option<Expression>,
+    /// Whether it is good.
+    pub valid: Option<Expression>,
+    /// Seconds that it still lives.
+    pub expires_in: Option<Expression>,
+    /// When it ends, in seconds since 1970; 0 is never.
+    pub expires_at: Option<Expression>,
+    /// An answer that means "another client's token".
+    pub foreign: Option<Expression>,
+    /// Statuses that mean "another client's token".
     #[serde(default)]
-    pub foreign_status: Vec<u16>,
-    /// Statuses that mean: our credentials are wrong.
-    #[serde(default)]
-    pub misconfigured_status: Vec<u16>,
-    /// The client ids in the answer: a text or a list.
-    pub audiences: Path,
-    /// The person in the answer, which must be the profile's.
-    pub subject: Option<Path>,
-    /// Whether the token is good.
-    pub valid: Option<Path>,
-    /// When it expires, in seconds from now.
-    pub expires_in: Option<Path>,
-    /// When it expires, in seconds since 1970; 0 is never.
-    pub expires_at: Option<Path>,
+    pub foreign_statuses: Vec<u16>,
+    /// Statuses that mean "no such token".
+    #[serde(default = "bad_request")]
+    pub rejected_statuses: Vec<u16>,
+    /// Statuses that mean "your own credentials are wrong".
+    #[serde(default = "unauthorized")]
+    pub misconfigured_statuses: Vec<u16>,
 }
 
-/// What is expected of ID tokens.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct IdTokenEntry {
-    /// Whether there are any.
-    pub accepted: bool,
-    /// What may sign them.
-    #[serde(deserialize_with = "algorithms")]
+fn bad_request() -> Vec<u16> {
+    vec![400]
+}
+
+fn unauthorized() -> Vec<u16> {
+    vec![401, 403]
+}
+
+/// `audience.method`
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Everything is in the URL.
+    #[default]
+    Get,
+    /// With `json` or `form`.
+    Post,
+}
+
+/// `[id_token]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdTokenRule {
+    /// What may sign.
     pub algorithms: Vec<Algorithm>,
-    /// Whether the provider puts the SHA-256 of the nonce into them.
-    pub nonce_hashed: bool,
+    /// How the request's nonce comes back.
+    pub nonce: NonceForm,
 }
 
-impl Default for IdTokenEntry {
+impl Default for IdTokenRule {
     fn default() -> Self {
-        Self { accepted: true, algorithms: jose::DEFAULT_ALGORITHMS.to_vec(), nonce_hashed: false }
+        Self { algorithms: DEFAULT_ALGORITHMS.to_vec(), nonce: NonceForm::Plain }
     }
 }
 
-/// An answer, and the profile it gives.
-#[derive(Clone, Debug, serde::Deserialize)]
+/// `id_token.nonce`
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum NonceForm {
+    /// As it was sent.
+    Plain,
+    /// Its SHA-256 in hexadecimal.
+    Sha256,
+}
+
+/// `[errors]`: expressions over a refusal's JSON; true means it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ErrorRules {
+    /// Too many calls, or down: the same may succeed later.
+    pub busy: Option<Expression>,
+    /// The token was good once.
+    pub expired: Option<Expression>,
+    /// Our own credentials are wrong.
+    pub misconfigured: Option<Expression>,
+}
+
+/// `[settings.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SettingRule {
+    /// What it is where the operator says nothing; without one, the operator must.
+    pub default: Option<String>,
+}
+
+/// `[[example]]`
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// JSON, with later requests' answers under their names.
+    /// What user info answers, or the claims of an ID token: JSON.
     pub answer: String,
-    /// What is read out of it.
+    /// What each `[[profile]]` answers: JSON by name.
+    #[serde(default)]
+    pub answers: BTreeMap<String, String>,
+    /// What we make of it.
     pub profile: ExampleProfile,
 }
 
-/// A [`Profile`] as it is written.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// `example.profile`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of `Profile`")]
 pub struct ExampleProfile {
-    /// See [`Profile`].
     pub uid: String,
-    /// See [`Profile`].
     pub username: Option<String>,
-    /// See [`Profile`].
     pub email: Option<String>,
-    /// See [`Profile`].
     pub email_verified: bool,
-    /// See [`Profile`].
     pub first_name: Option<String>,
-    /// See [`Profile`].
     pub last_name: Option<String>,
 }
 
-impl From<ExampleProfile> for Profile {
-    fn from(written: ExampleProfile) -> Self {
-        let ExampleProfile { uid, username, email, email_verified, first_name, last_name } = written;
-        Self { uid, username, email, email_verified, first_name, last_name }
-    }
-}
-
-/// A provider's answer holds no identifier that can be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer has no identifier")]
-pub struct NoIdentifier;
-
-impl Claims {
-    /// What the answer says of the person. Nothing but these expressions is ever read of it.
-    ///
-    /// # Errors
-    /// [`NoIdentifier`] where `uid` is missing, empty, or neither a text nor a whole number.
-    pub fn profile(&self, answer: &Value) -> Result<Profile, NoIdentifier> {
-        let text = |path: &Option<Path>| path.as_ref().and_then(|path| path.text(answer));
-        let mut profile = Profile {
-            uid: self.uid.text(answer).ok_or(NoIdentifier)?,
-            username: text(&self.username),
-            email: text(&self.email),
-            email_verified: self.email_verified.as_ref().is_some_and(|path| path.is_true(answer)),
-            first_name: text(&self.first_name),
-            last_name: text(&self.last_name),
-        };
-        if let Some(name) = text(&self.fullname) {
-            profile.split_full_name(&name);
-        }
-        Ok(profile)
-    }
-}
-
-/// To whom a token was issued, as its provider says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// The client ids.
-    pub audiences: Vec<String>,
-    /// The person.
-    pub subject: Option<String>,
-    /// Whether the token is good.
-    pub valid: bool,
-    /// In seconds since 1970.
-    pub expires_at: Option<i64>,
-}
-
-impl Audience {
-    /// Reads the provider's answer. `now` in seconds since 1970.
-    pub fn proof(&self, answer: &Value, now: i64) -> Proof {
-        let found = self.audiences.search(answer);
-        let audiences = match &found {
-            Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Value::String(one) => vec![one.clone()],
-            _ => Vec::new(),
-        };
-        let number = |path: &Option<Path>| {
-            path.as_ref().and_then(|path| path.text(answer)).and_then(|text| text.parse::<i64>().ok())
-        };
-        let expires_at = number(&self.expires_in)
-            .map(|seconds| now.saturating_add(seconds))
-            .or(number(&self.expires_at).filter(|at| *at > 0));
-        Proof {
-            audiences,
-            subject: self.subject.as_ref().and_then(|path| path.text(answer)),
-            valid: self.valid.as_ref().is_none_or(|path| path.is_true(answer)),
-            expires_at,
-        }
-    }
-}
-
-/// A JMESPath expression, compiled once.
-#[derive(Clone)]
-pub struct Path(Expression<'static>);
-
-impl Path {
-    /// What it finds; `null` for nothing.
-    fn search(&self, answer: &Value) -> Value {
-        let found = Variable::from_serializable(answer).and_then(|variable| self.0.search(variable));
-        found.ok().and_then(|found| serde_json::to_value(&*found).ok()).unwrap_or(Value::Null)
-    }
-
-    /// A text that is not empty, or a whole number as text: 1 and "1" are one person, "01" and 1.0 are not that person.
-    fn text(&self, answer: &Value) -> Option<String> {
-        match self.search(answer) {
-            Value::String(text) if !text.is_empty() && !text.contains('\0') => Some(text),
-            Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-            _ => None,
-        }
-    }
-
-    /// `true`, or "true" as some providers write it.
-    fn is_true(&self, answer: &Value) -> bool {
-        matches!(self.search(answer), Value::Bool(true)) || self.search(answer) == "true"
-    }
-}
-
-impl fmt::Debug for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Path {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        jmespath::compile(&text)
-            .map(Self)
-            .map_err(|error| de::Error::custom(format!("`{text}` is not JMESPath: {error}")))
-    }
-}
-
-/// A text with places for values: `https://api.example/{tenant}/me`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Variable(String),
-}
-
-/// What a template's places stand for. `Debug` shows names only.
-#[derive(Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// What may stand in a part of a path without changing what comes after it.
-const IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-impl Variables {
-    /// The variables of one call: our credentials, a token, the provider's settings, and the two proofs that Facebook
-    /// asks for (HMAC-SHA-256 under our secret, of the token and of the application's own token `id|secret`).
-    pub fn new(client_id: &str, client_secret: &str, token: &str, settings: &BTreeMap<String, String>) -> Self {
-        let proof = |of: &str| {
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, client_secret.as_bytes()), of.as_bytes());
-            jose::hex(tag.as_ref())
-        };
-        let app_token = format!("{client_id}|{client_secret}");
-        let mut all = settings.clone();
-        for (name, value) in [
-            ("appsecret_proof", proof(token)),
-            ("app_token_proof", proof(&app_token)),
-            ("client_id", client_id.to_owned()),
-            ("client_secret", client_secret.to_owned()),
-            ("token", token.to_owned()),
-        ] {
-            all.insert(name.to_owned(), value);
-        }
-        Self(all)
-    }
-}
-
-/// The variables that every provider has.
-const COMMON: [&str; 5] = ["appsecret_proof", "app_token_proof", "client_id", "client_secret", "token"];
-
-impl Template {
-    /// The text with its values, percent-encoded so that none can reach beyond its place in a URL. Settings that hold a
-    /// whole origin (`https://…`) at the beginning stand as they are: they are the operator's.
-    pub fn url(&self, variables: &Variables) -> String {
-        let mut out = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Variable(name) => {
-                    let value = variables.0.get(name).map(String::as_str).unwrap_or_default();
-                    match out.is_empty() {
-                        true => out.push_str(value),
-                        false => out.extend(utf8_percent_encode(value, IN_URL)),
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    /// The text with its values as they are: for what is encoded where it is put (a query, JSON).
-    pub fn plain(&self, variables: &Variables) -> String {
-        let value = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Variable(name) => variables.0.get(name).cloned().unwrap_or_default(),
-        };
-        self.0.iter().map(value).collect()
-    }
-
-    fn variables(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut pieces = Vec::new();
-        let mut rest = text.as_str();
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after
-                .split_once('}')
-                .ok_or_else(|| de::Error::custom(format!("`{text}` has a brace that is not closed")))?;
-            if !before.is_empty() {
-                pieces.push(Piece::Text(before.to_owned()));
-            }
-            pieces.push(Piece::Variable(name.to_owned()));
-            rest = after;
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Text(rest.to_owned()));
-        }
-        Ok(Self(pieces))
-    }
-}
+/// What is wrong with an entry, in one line that names the key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EntryError(pub String);
 
 impl Entry {
-    /// Checks what a type cannot say.
+    /// Reads an entry: the TOML of a catalog file, or that with an operator's keys over it ([`merge`]).
     ///
     /// # Errors
-    /// A sentence that names the key.
-    pub fn check(&self) -> Result<(), String> {
-        let endpoints = [&self.endpoints.authorize, &self.endpoints.token, &self.endpoints.jwks];
-        let of_profile = self.profile.iter().flat_map(|request| request.url.iter().chain(request.query.values()));
-        let of_audience = self.audience.iter().flat_map(|audience| {
-            std::iter::once(&audience.url).chain(audience.query.values()).chain(audience.json.values())
-        });
-        for template in endpoints.into_iter().flatten().chain(of_profile).chain(of_audience) {
-            for name in template.variables() {
-                if !COMMON.contains(&name) && !self.settings.contains_key(name) {
-                    return Err(format!(
-                        "`{{{name}}}` stands for nothing: it is neither a setting of this provider nor one of {}",
-                        COMMON.join(", ")
-                    ));
-                }
+    /// [`EntryError`] that names the key.
+    pub fn from_table(table: toml::Table) -> Result<Self, EntryError> {
+        if let Some(key) = unknown_key(&table) {
+            return Err(EntryError(format!("`{key}` is not a key of a provider's entry")));
+        }
+        let entry: Self = table.try_into().map_err(|error: toml::de::Error| {
+            // The error of a value has no position in a file, but its last line names the key.
+            EntryError(error.to_string().lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
+        })?;
+        entry.check().map_err(EntryError)?;
+        Ok(entry)
+    }
+
+    /// What serde does not see: values that contradict one another or would break a request.
+    fn check(&self) -> Result<(), String> {
+        for template in self.templates() {
+            template.known(|name| self.settings.contains_key(name))?;
+        }
+        for url in self.urls() {
+            url.check_url()?;
+        }
+        for (name, value) in &self.headers {
+            let token = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if name.is_empty() || !name.chars().all(token) || !value.chars().all(|c| (' '..='~').contains(&c)) {
+                return Err(format!("`headers.{name}` is not a header"));
             }
         }
-        if self.protocol == Protocol::Oauth2 && self.profile.is_empty() {
-            return Err("profile: an oauth2 provider needs at least one request for the profile".to_owned());
+        if self.id_token.algorithms.is_empty() {
+            return Err("`id_token.algorithms` is empty".into());
         }
-        if self.profile.iter().skip(1).any(|request| request.name.is_none()) {
-            return Err("profile: every request but the first needs a name".to_owned());
+        if self.audience.as_ref().is_some_and(|check| check.json.is_some() && check.form.is_some()) {
+            return Err("`audience.json` and `audience.form` exclude each other".into());
         }
         Ok(())
     }
 
-    /// Whether a posted ID token can be verified: there are issuers, and ID tokens are taken.
+    fn urls(&self) -> impl Iterator<Item = &Template> {
+        let Endpoints { authorize, token, userinfo, jwks } = &self.endpoints;
+        let endpoints = [authorize, token, userinfo, jwks].into_iter().flatten();
+        let requests = self.profile.iter().map(|request| &request.url);
+        endpoints.chain(requests).chain(self.audience.iter().map(|check| &check.url))
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let bodies = self.audience.iter().flat_map(|check| check.json.iter().chain(&check.form));
+        self.urls().chain(bodies.flat_map(BTreeMap::values))
+    }
+
+    /// Every issuer that may stand in an ID token.
+    pub fn accepted_issuers(&self) -> Vec<String> {
+        self.issuer.iter().chain(&self.issuers).cloned().collect()
+    }
+
+    /// Whether it signs ID tokens.
     pub fn takes_id_tokens(&self) -> bool {
-        self.id_token.accepted && !self.issuer.is_empty()
+        self.issuer.is_some()
+    }
+
+    /// Whether a call that every sign-in makes needs our secret.
+    pub fn needs_client_secret(&self) -> bool {
+        self.audience.as_ref().is_some_and(|check| check.basic) || self.templates().any(Template::uses_client_secret)
+    }
+
+    /// Where the discovery document is.
+    pub fn discovery_url(&self) -> Option<String> {
+        let below = |issuer: &String| format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        self.discovery.clone().or_else(|| self.issuer.as_ref().map(below))
     }
 }
 
-const fn get() -> Method {
-    Method::Get
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        One(String),
-        Many(Vec<String>),
+/// Lays `over` on `base`: tables key by key, everything else as a whole.
+pub fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            (_, value) => drop(base.insert(key, value)),
+        }
     }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::One(one) => vec![one],
-        Written::Many(many) => many,
-    })
-}
-
-fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    names
-        .iter()
-        .map(|name| name.parse().map_err(|_| de::Error::custom(format!("`{name}` is no algorithm of RFC 7518"))))
-        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::json;
-
-    use super::{Entry, Template, Variables};
-
-    fn entry(more: &str) -> Result<Entry, toml::de::Error> {
-        let text = format!(
-            "name = 'x'\ntitle = 'X'\nprotocol = 'oauth2'\n[claims]\nuid = 'id'\n{more}\n[[profile]]\nurl = 'https://x.example/me'"
-        );
-        toml::from_str(&text)
-    }
-
-    #[test]
-    fn an_identifier_is_a_text_or_a_whole_number() {
-        // attack 115
-        let claims = entry("").unwrap().claims;
-        let uid = |id| claims.profile(&json!({ "id": id })).map(|profile| profile.uid).ok();
-
-        assert_eq!(uid(json!(1)), uid(json!("1")));
-        assert_eq!(uid(json!("01")).as_deref(), Some("01"));
-        assert_eq!(uid(json!(0)).as_deref(), Some("0"));
-        for nobody in [json!(1.0), json!(""), json!(null), json!(true), json!([1]), json!({"a": 1}), json!("a\u{0}")] {
-            assert_eq!(uid(nobody), None);
-        }
-        assert!(claims.profile(&json!([])).is_err());
-    }
-
-    #[test]
-    fn a_value_cannot_reach_beyond_its_place_in_a_url() {
-        // attacks 129, 239
-        let template: Template = serde_json::from_value(json!("https://x.example/{shop}/me")).unwrap();
-        let settings = BTreeMap::from([("shop".to_owned(), "a/../b?c#d\r\nHost: e@f".to_owned())]);
-
-        let url = template.url(&Variables::new("id", "secret", "token", &settings));
-
-        assert_eq!(url, "https://x.example/a%2F..%2Fb%3Fc%23d%0D%0AHost%3A%20e%40f/me");
-    }
-
-    #[test]
-    fn mistakes_in_an_entry_are_named() {
-        assert!(entry("nmae = 'id'").unwrap_err().to_string().contains("nmae"));
-        assert!(entry("username = 'a b ['").unwrap_err().to_string().contains("JMESPath"));
-        let stray = entry("[endpoints]\ntoken = 'https://{tenant}.example/token'").unwrap();
-        assert!(stray.check().unwrap_err().contains("{tenant}"));
-    }
-
-    #[test]
-    fn debug_of_variables_shows_no_value() {
-        assert!(!format!("{:?}", Variables::new("id", "hush", "hush-too", &BTreeMap::new())).contains("hush"));
-    }
-}
+mod tests;

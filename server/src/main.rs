@@ -27,7 +27,9 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(command::run(cli)) {
+    let ended = runtime.block_on(command::run(cli));
+    logging::finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Refused(sentence)) => {
             eprintln!("vestibule: {sentence}");

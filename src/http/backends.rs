@@ -59,7 +59,7 @@ pub(super) async fn backends(State(cx): State<Ctx>, headers: HeaderMap) -> Resul
             Backend {
                 name: provider.name(),
                 title: provider.title(),
-                protocol: provider.protocol(),
+                protocol: provider.protocol().as_str(),
                 connected: own.as_ref().map(|own| !own.is_empty()),
                 association_id: own.as_ref().and_then(|own| own.first()).map(|first| first.association_id),
                 associations: own,

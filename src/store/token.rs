@@ -125,7 +125,8 @@ pub async fn find_access(db: &Db, digest: TokenDigest, now: i64) -> Result<Optio
     db.optional(sql, args![digest, now], AccessToken::from_row).await
 }
 
-const INSERT: &str =
+/// The statement that stores a pair; the benchmark runs it bare.
+pub const INSERT: &str =
     "INSERT INTO vestibule_token (family, generation, grant_type, application_id, application_epoch, user_id,
         user_epoch, scope, access_digest, access_expires_at, refresh_digest, refresh_expires_at, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";

@@ -1,139 +1,231 @@
-//! An access token: whom it speaks for is asked at the provider, and to whom it was issued at the same time.
+//! A person by an access token: who it is and for whom the token was made, asked at the same time.
+//!
+//! An access token says nothing by itself. That it works proves only that somebody's application got it; that it was made
+//! for ours, the provider must say (`[audience]`), or anybody's application could sign in here as its own users.
 
+use futures_util::future::try_join_all;
 use reqwest::Method;
-use serde_json::Value;
-use vestibule_protocol::Profile;
-use vestibule_protocol::provider::{self, Audience, ProfileRequest, TokenPassing};
+use serde_json::{Value, json};
 
-use super::outbound::{Body, Call};
-use super::refuse::Trouble;
-use super::{Identified, Provider, ProviderTokens, Upstream, excerpt, object};
+use super::outbound::{self, Body, Call};
+use super::{Identified, Provider, ProviderTokens, Upstream, keys, refuse};
+use crate::protocol::profile::Profile;
+use crate::protocol::provider::claims::Answer;
+use crate::protocol::provider::{self, AudienceCheck, TokenPlace, template};
+use crate::protocol::{OAuthError, Reason};
 
-pub(super) async fn identify(upstream: &Upstream, provider: &Provider, token: &str) -> Result<Identified, Trouble> {
-    let Some(audience) = &provider.entry.audience else {
-        if !provider.settings.accept_unverified_audience {
-            return Err(Trouble::UnprovenAudience);
-        }
-        let profile = profile(upstream, provider, token).await?;
-        return Ok(identified(profile, token, None));
-    };
-    let (profile, proof) = tokio::join!(profile(upstream, provider, token), proof(upstream, provider, audience, token));
-    let (profile, proof) = match (profile, proof) {
-        (Ok(profile), Ok(proof)) => (profile, proof),
-        (Err(first), Err(second)) => return Err(if second.outranks(&first) { second } else { first }),
-        (Err(trouble), Ok(_)) | (Ok(_), Err(trouble)) => return Err(trouble),
-    };
-    // Both questions were about one token; that both answers are about one person is checked all the same.
-    if proof.subject.as_ref().is_some_and(|subject| *subject != profile.uid) {
-        return Err(Trouble::Rejected("the profile and the audience check name two people".to_owned()));
-    }
-    Ok(identified(profile, token, proof.expires_at))
+/// What the audience check says of a good token.
+#[derive(Default)]
+struct Proof {
+    subject: Option<String>,
+    expires_at: Option<i64>,
 }
 
-fn identified(profile: Profile, token: &str, expires_at: Option<i64>) -> Identified {
-    let tokens = ProviderTokens { access_token: Some(token.to_owned()), ..ProviderTokens::default() };
-    Identified { profile, tokens, expires_at }
-}
-
-/// Whom the token speaks for.
-pub(super) async fn profile(upstream: &Upstream, provider: &Provider, token: &str) -> Result<Profile, Trouble> {
-    let mut root = Value::Null;
-    for request in &provider.entry.profile {
-        let answer = match ask_profile(upstream, provider, request, token).await {
-            Ok(answer) => answer,
-            Err(Trouble::Rejected(_) | Trouble::BadAnswer(_)) if request.optional => continue,
-            Err(trouble) => return Err(trouble),
+impl Upstream {
+    pub(super) async fn by_access_token(&self, provider: &Provider, token: &str) -> Result<Identified, OAuthError> {
+        let (profile, proof) = match &provider.entry.audience {
+            Some(check) => {
+                let (profile, proof) =
+                    tokio::join!(self.profile(provider, token), self.prove_audience(provider, check, token));
+                match (profile, proof) {
+                    (Ok(profile), Ok(proof)) => (profile, proof),
+                    (Err(one), Err(other)) => return Err(more_telling(one, other)),
+                    (Err(error), _) | (_, Err(error)) => return Err(error),
+                }
+            }
+            None if provider.settings.accept_unverified_audience => {
+                (self.profile(provider, token).await?, Proof::default())
+            }
+            None => return Err(refuse::unproven_audience(provider)),
         };
-        match (&request.name, root.as_object_mut()) {
-            (Some(name), Some(root)) => drop(root.insert(name.clone(), answer)),
-            // The first answer is the person's own; an empty one, or one that is no object, says nothing.
-            _ if answer.as_object().is_some_and(|members| !members.is_empty()) => root = answer,
-            _ => return Err(Trouble::BadAnswer("the profile is no JSON object".to_owned())),
+        let asks_subject = provider.entry.audience.as_ref().is_some_and(|check| check.subject.is_some());
+        if asks_subject && proof.subject.as_deref() != Some(profile.uid.as_str()) {
+            return Err(refuse::two_people(provider));
         }
+        let expires_at = proof.expires_at;
+        let tokens = ProviderTokens { access_token: Some(token.to_owned()), expires_at, ..ProviderTokens::default() };
+        Ok(Identified { profile, tokens, expires_at })
     }
-    if root.get("error").is_some_and(|error| !error.is_null() && error != "") {
-        return Err(Trouble::Rejected("an error with status 200".to_owned()));
+
+    /// User info and every further request, at the same time.
+    pub(super) async fn profile(&self, provider: &Provider, token: &str) -> Result<Profile, OAuthError> {
+        let entry = &provider.entry;
+        let variables = provider.variables(token);
+        let userinfo = match &entry.endpoints.userinfo {
+            Some(template) => template.url(&variables),
+            None => {
+                let found = keys::discovery(&self.outbound, provider, self.clock.now()).await;
+                let document = found.map_err(|error| error.refusal(provider))?;
+                let missing = || refuse::misconfigured(provider, "no user info endpoint is known".into());
+                document.userinfo_endpoint.clone().ok_or_else(missing)?
+            }
+        };
+        let further = try_join_all(entry.profile.iter().map(|request| async {
+            let call = with_token(provider, request.url.url(&variables), token);
+            let answer = self.ask(provider, call).await?;
+            if request.optional && !answer.exhausted && matches!(answer.status, 401 | 403 | 404) {
+                return Ok((request.name.clone(), Value::Null));
+            }
+            let value = accepted(provider, &answer)?;
+            Ok::<_, OAuthError>((request.name.clone(), value))
+        }));
+        let root = async {
+            let answer = self.ask(provider, with_token(provider, userinfo, token)).await?;
+            let Value::Object(members) = accepted(provider, &answer)? else {
+                return Err(refuse::bad_answer(provider, answer.excerpt()));
+            };
+            // Some refuse with status 200.
+            if members.get("error").is_some_and(|error| error.is_string() || error.is_object()) {
+                return Err(refusal(provider, &answer));
+            }
+            Ok((members, answer.excerpt()))
+        };
+        let ((members, excerpt), further) = tokio::try_join!(root, further)?;
+        let answer = Answer::new(members, further);
+        entry.claims.profile(&answer).map_err(|_| refuse::profile_incomplete(provider, excerpt))
     }
-    provider.entry.claims.profile(&root).map_err(|_| Trouble::NoIdentifier)
+
+    async fn prove_audience(
+        &self,
+        provider: &Provider,
+        check: &AudienceCheck,
+        token: &str,
+    ) -> Result<Proof, OAuthError> {
+        let answer = self.ask(provider, audience_call(provider, check, token)).await?;
+        let members = answer.object();
+        let read = members.map(|members| Answer::new(members, []));
+        let means = |rule: &Option<provider::Expression>| {
+            read.as_ref().is_some_and(|read| rule.as_ref().is_some_and(|rule| rule.is_true(read)))
+        };
+        if check.foreign_statuses.contains(&answer.status) || means(&check.foreign) {
+            return Err(refuse::foreign_audience(provider));
+        }
+        if !answer.is_success() {
+            if answer.exhausted || means(&provider.entry.errors.busy) {
+                return Err(refuse::provider_down(provider, answer.excerpt()));
+            }
+            if means(&provider.entry.errors.expired) {
+                return Err(refuse::token_expired(provider));
+            }
+            return Err(match answer.status {
+                status if check.misconfigured_statuses.contains(&status) => {
+                    refuse::misconfigured(provider, answer.excerpt())
+                }
+                status if check.rejected_statuses.contains(&status) => {
+                    refuse::token_rejected(provider, answer.excerpt())
+                }
+                500.. => refuse::provider_down(provider, answer.excerpt()),
+                _ => refuse::bad_answer(provider, answer.excerpt()),
+            });
+        }
+        let read = read.ok_or_else(|| refuse::bad_answer(provider, answer.excerpt()))?;
+        let now = self.clock.now();
+        let audiences = check.audience.identifiers(&read);
+        if !audiences.is_empty() && !audiences.iter().any(|audience| provider.client_ids.contains(audience)) {
+            return Err(refuse::foreign_audience(provider));
+        }
+        let number = |path: &Option<provider::Expression>| path.as_ref().and_then(|path| path.number(&read));
+        let at = number(&check.expires_at).filter(|at| *at != 0);
+        let expires_at = at.or_else(|| number(&check.expires_in).map(|seconds| now.saturating_add(seconds)));
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(refuse::token_expired(provider));
+        }
+        if check.valid.as_ref().is_some_and(|valid| !valid.is_true(&read)) {
+            return Err(refuse::token_rejected(provider, answer.excerpt()));
+        }
+        if audiences.is_empty() {
+            return Err(match answer.json().and_then(|json| json.get("error").cloned()) {
+                Some(Value::String(_) | Value::Object(_)) => refuse::token_rejected(provider, answer.excerpt()),
+                _ => refuse::unproven_audience(provider).with_cause(answer.excerpt()),
+            });
+        }
+        Ok(Proof { subject: check.subject.as_ref().and_then(|subject| subject.identifier(&read)), expires_at })
+    }
+
+    async fn ask(&self, provider: &Provider, call: Call) -> Result<outbound::Answer, OAuthError> {
+        self.outbound.call(&provider.lane, call).await.map_err(|failure| refuse::failed(provider, failure))
+    }
 }
 
-async fn ask_profile(
-    upstream: &Upstream,
-    provider: &Provider,
-    request: &ProfileRequest,
-    token: &str,
-) -> Result<Value, Trouble> {
-    let variables = provider.variables(token);
-    let url = match &request.url {
-        Some(template) => template.url(&variables),
-        None => {
-            let discovery = upstream.discovery(provider).await?;
-            discovery
-                .userinfo_endpoint
-                .clone()
-                .ok_or(Trouble::Misconfigured("the discovery document names no user info endpoint".into()))?
-        }
+/// The JSON of an answer that is neither a refusal nor an outage.
+fn accepted(provider: &Provider, answer: &outbound::Answer) -> Result<Value, OAuthError> {
+    if !answer.is_success() {
+        return Err(refusal(provider, answer));
+    }
+    answer.json().ok_or_else(|| refuse::bad_answer(provider, answer.excerpt()))
+}
+
+/// What a refusal at user info means.
+fn refusal(provider: &Provider, answer: &outbound::Answer) -> OAuthError {
+    let rules = &provider.entry.errors;
+    let read = answer.object().map(|members| Answer::new(members, []));
+    let means = |rule: &Option<provider::Expression>| {
+        read.as_ref().is_some_and(|read| rule.as_ref().is_some_and(|rule| rule.is_true(read)))
     };
-    let mut call = Call::get(url);
-    call.query = request.query.iter().map(|(name, template)| (name.as_str(), template.plain(&variables))).collect();
-    match provider.entry.token_passing {
-        TokenPassing::Bearer => call.authorization = Some(format!("Bearer {token}")),
-        TokenPassing::Token => call.authorization = Some(format!("token {token}")),
-        TokenPassing::Query => call.query.push(("access_token", token.to_owned())),
+    let excerpt = answer.excerpt();
+    if answer.exhausted || means(&rules.busy) {
+        return refuse::provider_down(provider, excerpt);
     }
-    let answer = upstream.ask(provider, call).await?;
+    if means(&rules.expired) {
+        return refuse::token_expired(provider);
+    }
+    if means(&rules.misconfigured) {
+        return refuse::misconfigured(provider, excerpt);
+    }
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body)
-            .map_err(|_| Trouble::BadAnswer(format!("no JSON: {}", excerpt(&answer.body)))),
-        status => Err(Trouble::Rejected(format!("status {status}: {}", excerpt(&answer.body)))),
+        200..300 | 400 | 401 | 403 | 404 => refuse::token_rejected(provider, excerpt),
+        500.. => refuse::provider_down(provider, excerpt),
+        _ => refuse::bad_answer(provider, excerpt),
     }
 }
 
-/// To whom the token was issued; only a token of one of our clients gets past this.
-async fn proof(
-    upstream: &Upstream,
-    provider: &Provider,
-    audience: &Audience,
-    token: &str,
-) -> Result<provider::Proof, Trouble> {
+/// A GET with the token where the entry wants it.
+fn with_token(provider: &Provider, url: String, token: &str) -> Call {
+    let rule = &provider.entry.access_token;
+    let mut headers = provider.headers();
+    let url = match rule.place {
+        TokenPlace::Header => {
+            headers.push(("authorization".into(), format!("{} {token}", rule.scheme)));
+            url
+        }
+        TokenPlace::Query => template::with_query(&url, &rule.name, token),
+    };
+    Call { headers, secrets: provider.secrets(token), ..Call::get(url) }
+}
+
+fn audience_call(provider: &Provider, check: &AudienceCheck, token: &str) -> Call {
     let variables = provider.variables(token);
-    let mut call = Call::get(audience.url.url(&variables));
-    call.query = audience.query.iter().map(|(name, template)| (name.as_str(), template.plain(&variables))).collect();
-    call.basic = audience.basic.then(|| (provider.client_id(), provider.client_secret()));
-    if audience.method == provider::Method::Post {
-        call.method = Method::POST;
-        let members = audience.json.iter().map(|(name, template)| (name.clone(), template.plain(&variables).into()));
-        call.body = Body::Json(Value::Object(members.collect()));
-    }
-    let answer = upstream.ask(provider, call).await?;
-    match answer.status {
-        200..=299 => {}
-        status if audience.foreign_status.contains(&status) => {
-            return Err(Trouble::ForeignAudience(format!("the audience check answered {status}")));
+    let body = match (&check.json, &check.form) {
+        (Some(json), _) => {
+            Body::Json(json.iter().map(|(name, value)| (name.clone(), json!(value.plain(&variables)))).collect())
         }
-        status if audience.misconfigured_status.contains(&status) => {
-            return Err(Trouble::Misconfigured(format!(
-                "the audience check answered {status}: {}",
-                excerpt(&answer.body)
-            )));
+        (None, Some(form)) => {
+            Body::Form(form.iter().map(|(name, value)| (name.clone(), value.plain(&variables))).collect())
         }
-        status => {
-            return Err(Trouble::Rejected(format!("the audience check answered {status}: {}", excerpt(&answer.body))));
-        }
+        (None, None) => Body::None,
+    };
+    Call {
+        method: match check.method {
+            provider::Method::Get => Method::GET,
+            provider::Method::Post => Method::POST,
+        },
+        url: check.url.url(&variables),
+        headers: provider.headers(),
+        basic: check.basic.then(|| (provider.client_id().to_owned(), provider.secret().unwrap_or_default().to_owned())),
+        body,
+        secrets: provider.secrets(token),
     }
-    let now = upstream.clock.now();
-    let proof = audience.proof(&object(&answer.body)?, now);
-    if !proof.valid {
-        return Err(Trouble::Rejected("the audience check says that it is not valid".to_owned()));
-    }
-    if !proof.audiences.iter().any(|id| provider.is_our_client(id)) {
-        return Err(match proof.audiences.is_empty() {
-            true => Trouble::Rejected("the audience check names no client".to_owned()),
-            false => Trouble::ForeignAudience("the audience check names another client".to_owned()),
-        });
-    }
-    if proof.expires_at.is_some_and(|at| at <= now) {
-        return Err(Trouble::Expired);
-    }
-    Ok(proof)
+}
+
+/// Of two refusals the one that tells more: a foreign token is a foreign token also while user info is down.
+fn more_telling(one: OAuthError, other: OAuthError) -> OAuthError {
+    let rank = |error: &OAuthError| match error.reason {
+        Some(Reason::ForeignAudience) => 0,
+        Some(Reason::ProviderMisconfigured) => 1,
+        Some(Reason::TokenExpired) => 2,
+        Some(Reason::TokenRejected) => 3,
+        Some(Reason::ProviderUnreachable) => 5,
+        _ => 4,
+    };
+    if rank(&other) < rank(&one) { other } else { one }
 }

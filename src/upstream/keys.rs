@@ -1,152 +1,215 @@
-//! A provider's published keys and discovery document, fetched once for everybody and kept.
+//! What a provider publishes, kept: its discovery document (OpenID Connect Discovery) and its signing keys (RFC 7517).
 //!
-//! Keys count for a day, are fetched anew after an hour, and stay in use when that fails. A token that names a key which
-//! is not among them is worth one more fetch, but no more than one in half a minute: nobody can make us flood a provider
-//! by inventing names. Whoever comes while a fetch runs waits for it and takes its outcome.
+//! Fetched by one request for all that wait. Fresh for an hour; for a day they serve on if the provider does not answer.
+//! A `kid` that is not among the keys is a reason to fetch again, but not more than once in half a minute: whoever sends
+//! made-up `kid`s costs the provider two calls a minute.
 
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-use tokio::sync::Mutex;
-use vestibule_protocol::jose::KeySet;
+use serde::Deserialize;
 
-use super::Upstream;
-use super::refuse::Trouble;
-use super::{Provider, outbound::Call};
+use super::outbound::{Answer, Call, Failure, Outbound};
+use super::{Provider, refuse};
+use crate::protocol::OAuthError;
+use crate::protocol::jose::KeySet;
 
-/// Seconds for which what was fetched counts.
-const KEPT: i64 = 86_400;
-/// Seconds after which it is fetched anew while the old stays in use.
 const FRESH: i64 = 3_600;
-/// Seconds between two fetches that a token's unknown `kid` can cause.
-const REFETCH_PAUSE: i64 = 30;
+const KEPT: i64 = 86_400;
+const PAUSE: i64 = 30;
 
-/// What is known of a provider from its own documents.
-#[derive(Default)]
-pub(super) struct Known {
-    discovery: Mutex<Option<(Arc<Discovery>, i64)>>,
-    keys: Mutex<Option<Kept>>,
+/// A fetched value and the state of its fetching.
+pub(super) struct Cached<T> {
+    state: Mutex<State<T>>,
+    /// Held by whoever fetches.
+    flight: tokio::sync::Mutex<()>,
 }
 
-struct Kept {
-    keys: Arc<KeySet>,
-    fetched_at: i64,
-    tried_at: i64,
+struct State<T> {
+    value: Option<(Arc<T>, i64)>,
+    /// When the last fetch ended, and how if badly.
+    last: Option<(i64, Option<Unusable>)>,
+    /// When it was last fetched because something was missing in it.
+    refetched_at: Option<i64>,
+    fetches: u64,
 }
 
-/// The part of a discovery document that we use (OpenID Connect Discovery §3).
-#[derive(Debug, serde::Deserialize)]
+/// Why what a provider publishes is of no use.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// It answered with a status of its own.
+    #[error("{1}")]
+    Status(u16, String),
+    /// Something else arrived.
+    #[error("{0}")]
+    NotThat(String),
+    /// The entry does not say where it is.
+    #[error("{0}")]
+    Misconfigured(String),
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        let state = State { value: None, last: None, refetched_at: None, fetches: 0 };
+        Self { state: Mutex::new(state), flight: tokio::sync::Mutex::new(()) }
+    }
+}
+
+impl<T> Cached<T> {
+    /// The value, fetched if it must be.
+    async fn get<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
+    where
+        F: Future<Output = Result<T, Unusable>>,
+    {
+        match self.kept(now) {
+            Some((value, at)) if now - at < FRESH => Ok(value),
+            // Old, and somebody is at it, or it just failed: nobody else waits.
+            Some((value, _)) if self.flight.try_lock().is_err() || self.just_tried(now) => Ok(value),
+            Some((value, _)) => Ok(self.fetch(now, fetch).await.unwrap_or(value)),
+            None => self.fetch(now, fetch).await,
+        }
+    }
+
+    /// The value, fetched anew unless that was done in the last half minute.
+    async fn refetch<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
+    where
+        F: Future<Output = Result<T, Unusable>>,
+    {
+        let paused = self.with(|state| state.refetched_at.is_some_and(|at| now - at < PAUSE));
+        match (paused, self.last_failure(), self.kept(now)) {
+            (true, Some(failure), _) => Err(failure),
+            (true, None, Some((value, _))) => Ok(value),
+            _ => {
+                // Marked afterwards: whoever comes while it is under way waits for it.
+                let fetched = self.fetch(now, fetch).await;
+                self.with(|state| state.refetched_at = Some(now));
+                fetched
+            }
+        }
+    }
+
+    /// Fetches, or shares what the one brought that fetched while we waited, good or bad.
+    async fn fetch<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
+    where
+        F: Future<Output = Result<T, Unusable>>,
+    {
+        let before = self.with(|state| state.fetches);
+        let _flight = self.flight.lock().await;
+        if self.with(|state| state.fetches) != before {
+            return match (self.last_failure(), self.kept(now)) {
+                (Some(failure), _) => Err(failure),
+                (None, Some((value, _))) => Ok(value),
+                (None, None) => Err(Unusable::NotThat("nothing was fetched".into())),
+            };
+        }
+        let fetched = fetch().await.map(Arc::new);
+        self.with(|state| {
+            state.fetches += 1;
+            state.last = Some((now, fetched.as_ref().err().cloned()));
+            if let Ok(value) = &fetched {
+                state.value = Some((Arc::clone(value), now));
+            }
+        });
+        fetched
+    }
+
+    fn kept(&self, now: i64) -> Option<(Arc<T>, i64)> {
+        self.with(|state| {
+            state.value.as_ref().filter(|(_, at)| now - at < KEPT).map(|(value, at)| (Arc::clone(value), *at))
+        })
+    }
+
+    fn just_tried(&self, now: i64) -> bool {
+        self.with(|state| state.last.as_ref().is_some_and(|(at, _)| now - at < PAUSE))
+    }
+
+    fn last_failure(&self) -> Option<Unusable> {
+        self.with(|state| state.last.as_ref().and_then(|(_, failure)| failure.clone()))
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut State<T>) -> R) -> R {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What we use of a discovery document.
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Discovery {
-    pub issuer: String,
+    issuer: String,
     pub token_endpoint: Option<String>,
     pub userinfo_endpoint: Option<String>,
-    pub jwks_uri: Option<String>,
+    jwks_uri: Option<String>,
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
-/// Why keys are asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// To verify with.
-    Any,
-    /// Those at hand lacked the token's.
-    NewerThan(i64),
+/// A provider's discovery document.
+pub(super) async fn discovery(outbound: &Outbound, provider: &Provider, now: i64) -> Result<Arc<Discovery>, Unusable> {
+    provider.discovery.get(now, || fetch_discovery(outbound, provider)).await
 }
 
-impl Upstream {
-    /// The discovery document of the provider's first issuer, whose `issuer` must be that one, letter by letter (§4.3).
-    pub(super) async fn discovery(&self, provider: &Provider) -> Result<Arc<Discovery>, Trouble> {
-        let issuer = provider
-            .entry
-            .issuer
-            .first()
-            .ok_or(Trouble::Misconfigured("no issuer, so no discovery document".into()))?;
-        let mut known = provider.known.discovery.lock().await;
-        let now = self.clock.now();
-        if let Some((document, fetched_at)) = &*known
-            && now - fetched_at < KEPT
-        {
-            return Ok(document.clone());
-        }
-        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let answer = self.ask(provider, Call::get(url)).await?;
-        if answer.status != 200 {
-            return Err(Trouble::BadAnswer(format!("discovery answered {}", answer.status)));
-        }
-        let document: Discovery = serde_json::from_slice(&answer.body)
-            .map_err(|error| Trouble::BadAnswer(format!("discovery is no such document: {error}")))?;
-        if &document.issuer != issuer {
-            return Err(Trouble::Misconfigured(
-                "the discovery document names another issuer than the configured one".into(),
-            ));
-        }
-        let document = Arc::new(document);
-        *known = Some((document.clone(), now));
-        Ok(document)
-    }
+/// A provider's keys, from memory if they are there.
+pub(super) async fn keys(outbound: &Outbound, provider: &Provider, now: i64) -> Result<Arc<KeySet>, Unusable> {
+    provider.keys.get(now, || fetch_keys(outbound, provider, now)).await
+}
 
-    /// The keys to verify ID tokens with, and when they were fetched.
-    pub(super) async fn keys(&self, provider: &Provider, wanted: Wanted) -> Result<(Arc<KeySet>, i64), Trouble> {
-        let mut kept = provider.known.keys.lock().await;
-        let now = self.clock.now();
-        if let Some(kept) = &mut *kept {
-            let good = now - kept.fetched_at < KEPT;
-            let paused = now - kept.tried_at < REFETCH_PAUSE;
-            let worth_a_fetch = match wanted {
-                // Somebody else's fetch since then is the one more that an unknown key is worth.
-                Wanted::NewerThan(at) => kept.fetched_at <= at,
-                Wanted::Any => now - kept.fetched_at >= FRESH,
-            };
-            if good && (paused || !worth_a_fetch) {
-                return Ok((kept.keys.clone(), kept.fetched_at));
-            }
-            kept.tried_at = now;
-        }
-        match (self.fetch_keys(provider).await, &mut *kept) {
-            (Ok(keys), slot) => {
-                let keys = Arc::new(keys);
-                // One more than before, so that a fetch within the same second counts as newer.
-                let fetched_at = slot.as_ref().map_or(now, |old| now.max(old.fetched_at + 1));
-                *slot = Some(Kept { keys: keys.clone(), fetched_at, tried_at: now });
-                Ok((keys, fetched_at))
-            }
-            (Err(trouble), Some(kept)) if now - kept.fetched_at < KEPT => {
-                tracing::warn!(provider = provider.name(), %trouble, "could not fetch keys anew; the old ones stay in use");
-                Ok((kept.keys.clone(), kept.fetched_at))
-            }
-            (Err(trouble), _) => Err(trouble),
+/// A provider's keys, asked for again because a `kid` is not among those in memory.
+pub(super) async fn newer_keys(outbound: &Outbound, provider: &Provider, now: i64) -> Result<Arc<KeySet>, Unusable> {
+    provider.keys.refetch(now, || fetch_keys(outbound, provider, now)).await
+}
+
+async fn fetch_discovery(outbound: &Outbound, provider: &Provider) -> Result<Discovery, Unusable> {
+    let missing = || Unusable::Misconfigured("the entry has neither the endpoint nor an issuer".into());
+    let url = provider.entry.discovery_url().ok_or_else(missing)?;
+    let answer = outbound.call(&provider.lane, provider.plain_get(url)).await?;
+    let answer = successful(answer)?;
+    let document: Discovery = serde_json::from_slice(&answer.body)
+        .map_err(|_| Unusable::NotThat(format!("no discovery document: {}", answer.excerpt())))?;
+    // OpenID Connect Discovery §4.3: whoever may write the document of another issuer could sign as that one.
+    if Some(&document.issuer) != provider.entry.issuer.as_ref() {
+        return Err(Unusable::Misconfigured("the discovery document is another issuer's".into()));
+    }
+    Ok(document)
+}
+
+async fn fetch_keys(outbound: &Outbound, provider: &Provider, now: i64) -> Result<KeySet, Unusable> {
+    if let Some(endpoint) = &provider.entry.endpoints.jwks {
+        match fetch_key_set(outbound, provider, endpoint.url(&provider.variables(""))).await {
+            Err(Unusable::Status(404, _)) => {}
+            other => return other,
         }
     }
+    let document = discovery(outbound, provider, now).await?;
+    let url = document.jwks_uri.clone();
+    let url = url.ok_or_else(|| Unusable::Misconfigured("the discovery document has no `jwks_uri`".into()))?;
+    fetch_key_set(outbound, provider, url).await
+}
 
-    async fn fetch_keys(&self, provider: &Provider) -> Result<KeySet, Trouble> {
-        if let Some(template) = &provider.entry.endpoints.jwks {
-            let answer = self.ask(provider, Call::get(template.url(&provider.variables("")))).await?;
-            if answer.status == 200 {
-                return read(&answer.body);
-            }
-            if provider.entry.issuer.is_empty() || answer.status != 404 {
-                return Err(Trouble::BadAnswer(format!("the keys' address answered {}", answer.status)));
-            }
-        }
-        let discovery = self.discovery(provider).await?;
-        let url =
-            discovery.jwks_uri.clone().ok_or(Trouble::BadAnswer("the discovery document names no jwks_uri".into()))?;
-        let answer = self.ask(provider, Call::get(url)).await?;
-        match answer.status {
-            200 => read(&answer.body),
-            other => Err(Trouble::BadAnswer(format!("the keys' address answered {other}"))),
-        }
+async fn fetch_key_set(outbound: &Outbound, provider: &Provider, url: String) -> Result<KeySet, Unusable> {
+    let answer = successful(outbound.call(&provider.lane, provider.plain_get(url)).await?)?;
+    KeySet::parse(&answer.body).map_err(|error| Unusable::NotThat(format!("{error}: {}", answer.excerpt())))
+}
+
+fn successful(answer: Answer) -> Result<Answer, Unusable> {
+    if answer.is_success() { Ok(answer) } else { Err(Unusable::Status(answer.status, answer.excerpt())) }
+}
+
+impl Provider {
+    fn plain_get(&self, url: String) -> Call {
+        Call { headers: self.headers(), ..Call::get(url) }
     }
 }
 
-fn read(body: &[u8]) -> Result<KeySet, Trouble> {
-    KeySet::parse(body).map_err(|error| Trouble::BadAnswer(error.to_string()))
-}
-
-/// The document as JSON, for a provider that has no more to say than an object.
-pub(super) fn object(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice::<Value>(body)
-        .ok()
-        .filter(|value| value.as_object().is_some_and(|members| !members.is_empty()))
+impl Unusable {
+    /// The refusal for somebody whose token or code could not be checked for want of it.
+    pub fn refusal(self, provider: &Provider) -> OAuthError {
+        match self {
+            Self::Failed(failure) => refuse::failed(provider, failure),
+            Self::Status(status, excerpt) if status == 429 || status >= 500 => refuse::provider_down(provider, excerpt),
+            Self::Status(_, excerpt) | Self::NotThat(excerpt) => refuse::bad_answer(provider, excerpt),
+            Self::Misconfigured(why) => refuse::misconfigured(provider, why),
+        }
+    }
 }

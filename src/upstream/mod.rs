@@ -1,14 +1,16 @@
-//! The only room that calls providers: whom does this token or code speak for, and was it issued to us?
+//! The only room that calls providers: from what a client presents to who it is.
 //!
-//! An access token is asked about at the provider: for the profile, and at the same time for the client that it was issued
-//! to. An ID token is verified here, by keys that are kept. A code is redeemed with our credentials. All three end in a
-//! [`Profile`]. What went wrong is said in `refuse`.
-//! Not here: whose account that is (`identity::link`). Nothing here is stored.
+//! Three ways lead to an [`Identified`]: an access token (`by_access_token`), an ID token (`by_id_token`), an
+//! authorization code (`by_code`). What differs between providers is in their entries (`catalog`), so no code here knows
+//! one by name. Every call goes through `outbound`; every refusal is in `refuse`.
+//!
+//! Not here: who of our users that is (`identity::link`), and anything stored.
 
 mod by_access_token;
 mod by_code;
 mod by_id_token;
 mod catalog;
+mod guard;
 mod keys;
 mod outbound;
 mod refuse;
@@ -17,87 +19,111 @@ mod remember;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::Semaphore;
-use vestibule_protocol::provider::{Entry, Variables};
-use vestibule_protocol::{OAuthError, Profile, jose, secret};
-
-pub use catalog::{CatalogLine, catalog_names, entry_keys};
-use outbound::{Answer, Call, Outbound};
-use refuse::Trouble;
 
 use crate::clock::Clock;
+use crate::protocol::jose::{self, KeySet};
+use crate::protocol::provider::{Entry, Protocol, Variables};
+use crate::protocol::secret::is_ours;
+use crate::protocol::{OAuthError, Profile};
 use crate::settings::{ProviderSettings, Settings};
 
-/// All providers, and the way to them.
+use by_code::Redemption;
+pub use catalog::{CatalogLine, catalog_names, entry_keys};
+use keys::{Cached, Discovery, Unusable};
+use outbound::{Call, Outbound};
+use remember::Remembered;
+
+/// No token of any provider is longer; header lines of servers end at half of it.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Every provider, and the way to it. Built once.
 pub struct Upstream {
-    providers: BTreeMap<String, Provider>,
     outbound: Outbound,
     clock: Clock,
-    remembered: remember::Remembered,
+    providers: BTreeMap<String, Provider>,
+    lines: Vec<CatalogLine>,
+    remembered: Remembered,
 }
 
-/// A provider: its entry, the operator's settings, and what is known of it.
+/// An enabled provider: its entry, our settings there, and what it published.
 pub struct Provider {
-    pub(crate) entry: Entry,
-    /// The operator's settings.
+    /// The catalog's entry with the operator's keys over it.
+    pub entry: Entry,
+    /// `[providers.NAME]`
     pub settings: ProviderSettings,
-    enabled: bool,
     client_ids: Vec<String>,
-    gate: Semaphore,
-    known: keys::Known,
+    issuers: Vec<String>,
+    extra: BTreeMap<String, String>,
+    /// A place for each call that may run at once.
+    lane: Semaphore,
+    discovery: Cached<Discovery>,
+    keys: Cached<KeySet>,
 }
 
 /// What a client presents.
+#[derive(Clone, Debug)]
 pub struct Presented {
     /// A token or a code.
     pub credential: Credential,
-    /// The nonce that the client sent to the provider, to be found in the ID token.
+    /// The nonce of the authentication request, which the ID token must have.
     pub nonce: Option<String>,
 }
 
-/// A token or a code. It has no `Debug`.
+/// A token or a code. `Debug` shows neither.
+#[derive(Clone)]
 pub enum Credential {
     /// An access token or an ID token.
     Token(String),
-    /// An authorization code, with what belongs to it.
+    /// An authorization code, with what its redemption needs.
     Code {
         /// The code.
         code: String,
-        /// The redirect URI that it was sent to.
+        /// The redirect URI of the authorization request.
         redirect_uri: Option<String>,
-        /// The verifier of RFC 7636.
+        /// PKCE (RFC 7636).
         code_verifier: Option<String>,
     },
 }
 
-/// An account at a provider, shown to be the presenter's.
-#[derive(Debug)]
+/// Who it is.
+#[derive(Clone, Debug)]
 pub struct Identified {
-    /// Whose it is.
+    /// What the provider says of the person.
     pub profile: Profile,
-    /// The provider's tokens, to be kept sealed.
+    /// The tokens that came along.
     pub tokens: ProviderTokens,
-    /// When what was presented expires, in seconds since 1970.
+    /// When what was presented ends, in seconds since 1970, if the provider says so.
     pub expires_at: Option<i64>,
 }
 
-/// The tokens that a provider issued. `Debug` shows none.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A provider's tokens. Stored sealed; `Debug` shows none.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(default)]
 pub struct ProviderTokens {
     /// For the provider's API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<String>,
-    /// For more of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// For a new access token.
     pub refresh_token: Option<String>,
-    /// What it said of the person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A JWT about the person.
     pub id_token: Option<String>,
-    /// What they are good for there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How the access token is used, as the provider says.
+    pub token_type: Option<String>,
+    /// What the access token may, as the provider says.
     pub scope: Option<String>,
+    /// When the access token ends, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token(hidden)",
+            Self::Code { .. } => "Code(hidden)",
+        })
+    }
 }
 
 impl ProviderTokens {
@@ -109,194 +135,205 @@ impl ProviderTokens {
 
 impl fmt::Debug for ProviderTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProviderTokens(hidden)")
+        f.debug_struct("ProviderTokens").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
-/// The longest token or code that is looked at, in bytes.
-const MAX_LENGTH: usize = 16 * 1024;
-
 impl Upstream {
-    /// Reads the catalog and lays the configuration over it.
+    /// Reads the catalog and the configuration, and builds the client.
     ///
     /// # Errors
-    /// One line that names the key which is wrong.
+    /// One line that names the key that is wrong.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
-        Ok(Self {
-            providers: catalog::load(settings)?,
-            outbound: Outbound::new(&settings.outbound)?,
-            clock,
-            remembered: remember::Remembered::new(settings.tokens.provider_token_ttl),
-        })
+        let (providers, lines) = catalog::read(settings)?;
+        let remembered = Remembered::new(settings.tokens.provider_token_ttl);
+        Ok(Self { outbound: Outbound::new(&settings.outbound)?, clock, providers, lines, remembered })
     }
 
-    /// An enabled provider, by its name written exactly so.
+    /// The enabled provider of this name, letter by letter.
     pub fn provider(&self, name: &str) -> Option<&Provider> {
-        self.providers.get(name).filter(|provider| provider.enabled)
+        self.providers.get(name)
     }
 
-    /// The enabled providers, by name.
+    /// Every enabled provider, by name.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.providers.values().filter(|provider| provider.enabled)
+        self.providers.values()
     }
 
-    /// Every provider that there is.
+    /// Every known provider, by name.
     pub fn catalog(&self) -> impl Iterator<Item = CatalogLine> {
-        self.providers.values().map(Provider::line)
+        self.lines.iter().cloned()
     }
 
-    /// Whom this token or code speaks for.
+    /// Who presents this.
     ///
     /// # Errors
-    /// A refusal with its [`vestibule_protocol::Reason`]: 400 for what is the presenter's or the person's, 502 to 504 for
-    /// what is the provider's or the operator's.
+    /// A refusal with its reason. 400 `invalid_request` for what is no token at all; nothing is called for that.
     pub async fn identify(&self, provider: &Provider, presented: &Presented) -> Result<Identified, OAuthError> {
         let nonce = presented.nonce.as_deref();
-        let outcome = match &presented.credential {
+        match &presented.credential {
             Credential::Token(token) => self.by_token(provider, token, nonce).await,
             Credential::Code { code, redirect_uri, code_verifier } => {
-                by_code::identify(self, provider, code, redirect_uri.as_deref(), code_verifier.as_deref(), nonce).await
+                must_be_fit("code", code)?;
+                if let Some(verifier) = code_verifier {
+                    must_be_fit("code_verifier", verifier)?;
+                }
+                let (redirect_uri, code_verifier) = (redirect_uri.as_deref(), code_verifier.as_deref());
+                if redirect_uri.is_some_and(|uri| uri.len() > MAX_TOKEN_BYTES || uri.chars().any(char::is_control)) {
+                    return Err(refuse::unfit("redirect_uri", "is too long or has control characters"));
+                }
+                self.by_code(provider, Redemption { code, redirect_uri, code_verifier, nonce }).await
             }
-        };
-        outcome.map_err(|trouble| trouble.refusal(provider))
+        }
     }
 
-    async fn by_token(&self, provider: &Provider, token: &str, nonce: Option<&str>) -> Result<Identified, Trouble> {
-        check_text(token)?;
-        if secret::is_ours(token) {
-            return Err(Trouble::WrongKind(
-                "This is a token of this server's own; it needs no conversion. Send the backend's token.",
-            ));
+    async fn by_token(&self, provider: &Provider, token: &str, nonce: Option<&str>) -> Result<Identified, OAuthError> {
+        must_be_fit("token", token)?;
+        if is_ours(token) {
+            return Err(refuse::own_token(provider));
         }
         if provider.entry.code_prefixes.iter().any(|prefix| token.starts_with(prefix)) {
-            return Err(Trouble::WrongKind(
-                "This is an authorization code, not a token: send it as `code`, with its `redirect_uri`.",
-            ));
+            return Err(refuse::code_as_token(provider));
         }
-        match jose::looks_like_jwt(token) && !jose::is_access_token(token) {
-            true if provider.entry.takes_id_tokens() => by_id_token::identify(self, provider, token, nonce).await,
-            true if provider.entry.protocol == vestibule_protocol::provider::Protocol::Oauth2 => {
-                Err(Trouble::WrongKind(
-                    "This is an ID token, and this backend takes access tokens or codes only. Is it another backend's?",
-                ))
+        if jose::looks_like_jwt(token) {
+            if !provider.entry.takes_id_tokens() {
+                return Err(refuse::no_id_tokens(provider));
             }
-            _ => by_access_token::identify(self, provider, token).await,
+            if !jose::is_access_token(token) {
+                return self.by_id_token(provider, token, nonce).await;
+            }
         }
+        // A nonce that nobody can look for must not pass as one that was found.
+        if nonce.is_some() {
+            return Err(refuse::nonce_without_id_token(provider));
+        }
+        self.by_access_token(provider, token).await
     }
 
-    /// Whether a provider can be worked with, in one sentence.
+    /// Whether a provider can be worked with, for `vestibule check`: one sentence, good or bad.
     ///
     /// # Errors
-    /// Why it cannot, for the operator.
+    /// The sentence that says what is wrong.
     pub async fn check(&self, provider: &Provider) -> Result<String, String> {
-        if provider.settings.client_secret.is_none()
-            && provider.entry.audience.as_ref().is_some_and(|audience| audience.basic)
-        {
-            return Err(format!(
-                "providers.{}.client_secret: is missing; without it no token can be checked",
-                provider.name()
-            ));
-        }
+        let wrong = |what: &str, error: Unusable| format!("{}: {what}: {error}", provider.name());
+        let now = self.clock.now();
         if provider.entry.takes_id_tokens() {
-            let (keys, _) = self.keys(provider, keys::Wanted::Any).await.map_err(|trouble| trouble.to_string())?;
-            return Ok(format!("{} keys for ID tokens", keys.len()));
+            if provider.entry.endpoints.userinfo.is_none() || provider.entry.endpoints.jwks.is_none() {
+                let found = keys::discovery(&self.outbound, provider, now).await;
+                found.map_err(|error| wrong("the discovery document", error))?;
+            }
+            let keys =
+                keys::keys(&self.outbound, provider, now).await.map_err(|error| wrong("the signing keys", error))?;
+            return Ok(format!("{}: {} signing keys read", provider.name(), keys.len()));
         }
-        let Some(audience) = &provider.entry.audience else {
-            return Ok("nothing that could be asked without a token".to_owned());
-        };
-        // Any answer shows that the address, its name and its certificate are good.
-        let call = Call::get(audience.url.url(&provider.variables("")));
-        let answer = self.ask(provider, call).await.map_err(|trouble| trouble.to_string())?;
-        Ok(format!("answers ({})", answer.status))
-    }
-
-    async fn ask(&self, provider: &Provider, call: Call<'_>) -> Result<Answer, Trouble> {
-        let answer = self.outbound.call(&provider.gate, call).await?;
-        match answer.status {
-            429 | 500..=599 => Err(Trouble::BadAnswer(format!("status {}: {}", answer.status, excerpt(&answer.body)))),
-            300..=399 => Err(Trouble::BadAnswer(format!("a redirect ({}), which is not followed", answer.status))),
-            _ => Ok(answer),
+        let endpoint = provider.entry.endpoints.userinfo.as_ref();
+        let endpoint = endpoint.ok_or_else(|| format!("{}: `endpoints.userinfo` is not set", provider.name()))?;
+        // Without a token any answer will do: it shows that somebody is there.
+        let url = endpoint.url(&provider.variables(""));
+        let call = Call { method: Method::GET, headers: provider.headers(), ..Call::get(url) };
+        let answer = self.outbound.call(&provider.lane, call).await;
+        let answer = answer.map_err(|failure| format!("{}: user info: {failure}", provider.name()))?;
+        if answer.status >= 500 {
+            return Err(format!("{}: user info answers {}", provider.name(), answer.status));
         }
+        Ok(format!("{}: user info can be reached", provider.name()))
     }
 }
 
 impl Provider {
-    fn new(entry: Entry, settings: ProviderSettings, enabled: bool, max_calls: usize) -> Self {
-        let client_ids =
-            settings.client_id.iter().chain(&settings.client_ids).filter(|id| !id.is_empty()).cloned().collect();
-        Self {
+    /// `None`: not enabled.
+    fn new(
+        entry: Entry,
+        settings: ProviderSettings,
+        extra: BTreeMap<String, String>,
+        max_concurrent_calls: usize,
+    ) -> Result<Option<Self>, String> {
+        let Some(client_id) = settings.client_id.clone() else { return Ok(None) };
+        let empty = |text: &String| text.trim().is_empty();
+        if empty(&client_id) || settings.client_ids.iter().any(empty) {
+            return Err("`client_id` and `client_ids` must not be empty".into());
+        }
+        let secret = settings.client_secret.as_ref().map(|secret| secret.reveal()).unwrap_or_default();
+        if secret.is_empty() && entry.needs_client_secret() {
+            return Err("`client_secret` is not set, and every sign-in needs it".into());
+        }
+        if entry.protocol == Protocol::Oidc && entry.issuer.is_none() {
+            return Err("`issuer` is not set".into());
+        }
+        if let Some(name) = entry.settings.keys().find(|name| !extra.contains_key(*name)) {
+            return Err(format!("`{name}` is not set"));
+        }
+        let client_ids = std::iter::once(client_id).chain(settings.client_ids.iter().cloned()).collect();
+        Ok(Some(Self {
+            issuers: entry.accepted_issuers(),
+            client_ids,
+            extra,
+            lane: Semaphore::new(max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
+            discovery: Cached::default(),
+            keys: Cached::default(),
             entry,
             settings,
-            enabled,
-            client_ids,
-            gate: Semaphore::new(max_calls.max(1)),
-            known: keys::Known::default(),
-        }
+        }))
     }
 
-    /// The backend's name on the wire.
+    /// The backend name.
     pub fn name(&self) -> &str {
         &self.entry.name
     }
 
-    /// Its name for people.
+    /// The name that people know it by.
     pub fn title(&self) -> &str {
         &self.entry.title
     }
 
-    /// `oauth2` or `oidc`.
-    pub fn protocol(&self) -> &'static str {
-        self.entry.protocol.as_str()
+    /// What it speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.entry.protocol
     }
 
     fn client_id(&self) -> &str {
-        self.settings.client_id.as_deref().unwrap_or_default()
+        self.client_ids.first().map(String::as_str).unwrap_or_default()
     }
 
-    fn client_secret(&self) -> &str {
-        self.settings.client_secret.as_ref().map_or("", |secret| secret.reveal())
+    fn secret(&self) -> Option<&str> {
+        self.settings.client_secret.as_ref().map(|secret| secret.reveal()).filter(|secret| !secret.is_empty())
     }
 
-    fn variables(&self, token: &str) -> Variables {
-        Variables::new(self.client_id(), self.client_secret(), token, &self.entry.settings)
+    fn variables<'a>(&'a self, token: &'a str) -> Variables<'a> {
+        let client_secret = self.secret().unwrap_or_default();
+        Variables { token, client_id: self.client_id(), client_secret, settings: &self.extra }
     }
 
-    fn is_our_client(&self, id: &str) -> bool {
-        self.client_ids.iter().any(|own| own == id)
+    fn headers(&self) -> Vec<(String, String)> {
+        self.entry.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
-}
 
-/// What no token or code holds, and what could reach beyond its place in an outgoing header.
-fn check_text(text: &str) -> Result<(), Trouble> {
-    match text.len() <= MAX_LENGTH && text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
-        true => Ok(()),
-        false => Err(Trouble::Malformed(
-            "The token or code is longer than 16 KiB, or holds blanks, control characters or letters that none has.",
-        )),
+    /// What must not come up in a log when this credential is presented.
+    fn secrets(&self, presented: &str) -> Vec<String> {
+        std::iter::once(presented).chain(self.secret()).map(str::to_owned).collect()
     }
 }
 
-/// The beginning of an answer, for the log. What could be a token or a code, a long run of its letters, is left out.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-    let of_a_token = |c: char| c.is_ascii_alphanumeric() || "-_.~+/=|".contains(c);
-    text.split_inclusive(|c| !of_a_token(c)).map(|run| if run.len() > 24 { "… " } else { run }).collect()
+/// Whether a text can be a token: printable ASCII without blanks (RFC 6749 appendix A), and not longer than 16 KiB.
+fn is_fit(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TOKEN_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// An answer that is an object with something in it.
-fn object(body: &[u8]) -> Result<Value, Trouble> {
-    keys::object(body).ok_or_else(|| Trouble::BadAnswer(format!("no JSON object: {}", excerpt(body))))
+fn must_be_fit(field: &'static str, text: &str) -> Result<(), OAuthError> {
+    if is_fit(text) {
+        return Ok(());
+    }
+    Err(refuse::unfit(
+        field,
+        if text.is_empty() {
+            "is empty"
+        } else if text.len() > MAX_TOKEN_BYTES {
+            "is longer than 16 KiB"
+        } else {
+            "has blanks, control characters or letters beyond ASCII, which no token or code has"
+        },
+    ))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::excerpt;
-
-    #[test]
-    fn an_excerpt_for_the_log_holds_no_token() {
-        // attack 223
-        let body = br#"{"error": "invalid_grant", "token": "ya29.a0AfH6SMBx-0123456789abcdefghij"}"#;
-
-        assert_eq!(excerpt(body), r#"{"error": "invalid_grant", "token": "… }"#);
-    }
-}
+mod tests;

@@ -1,127 +1,189 @@
-//! What went wrong with a provider, and the sentence for it.
+//! Every refusal of this room: one function each, so that each has its own sentence and all can be read side by side.
 //!
-//! "The provider said no", "the provider is down" and "we are set up wrongly" are different answers. What the provider
-//! itself said is the cause, for our log; it is never told.
-
-use vestibule_protocol::{ErrorCode, OAuthError, Reason};
+//! A sentence says what happened, whose fault it is and what to do. What the provider said goes into the cause, for the
+//! log; it is never told.
 
 use super::Provider;
-use super::outbound::CallError;
+use super::outbound::Failure;
+use crate::protocol::{ErrorCode, OAuthError, Reason};
 
-/// Why an account could not be identified.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error("wrong kind of token: {0}")]
-    WrongKind(&'static str),
-    #[error("malformed token: {0}")]
-    Malformed(&'static str),
-    #[error("token rejected: {0}")]
-    Rejected(String),
-    #[error("token expired")]
-    Expired,
-    #[error("issued to another client: {0}")]
-    ForeignAudience(String),
-    #[error("no way to tell to whom the token was issued")]
-    UnprovenAudience,
-    #[error("code rejected: {0}")]
-    CodeRejected(String),
-    #[error("another nonce")]
-    NonceMismatch,
-    #[error("no identifier in the answer")]
-    NoIdentifier,
-    #[error("set up wrongly: {0}")]
-    Misconfigured(String),
-    #[error("bad answer: {0}")]
-    BadAnswer(String),
-    #[error("time-out: {0}")]
-    TimedOut(String),
-    #[error("unreachable: {0}")]
-    Unreachable(String),
+/// Seconds after which a provider that was down may be tried again.
+const RETRY_AFTER: u32 = 5;
+
+type Cause = String;
+
+fn grant(reason: Reason, description: String) -> OAuthError {
+    OAuthError::invalid_grant(description).with_reason(reason)
 }
 
-impl From<CallError> for Trouble {
-    fn from(error: CallError) -> Self {
-        let told = error.to_string();
-        match error {
-            CallError::TimedOut(_) => Self::TimedOut(told),
-            CallError::Unreachable(_) => Self::Unreachable(told),
-            CallError::Blocked(_) | CallError::BadUrl => Self::Misconfigured(told),
-            CallError::TooLarge(_) => Self::BadAnswer(told),
-        }
-    }
+/// A text that no token is: too long, or with characters that could end a header.
+pub(super) fn unfit(field: &'static str, what: &'static str) -> OAuthError {
+    OAuthError::invalid_request(format!("The parameter `{field}` {what}.")).with_field(field)
 }
 
-impl Trouble {
-    /// Whether this one tells more than another that happened at the same time.
-    pub(super) fn outranks(&self, other: &Self) -> bool {
-        self.rank() > other.rank()
-    }
+pub(super) fn own_token(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "This is one of this server's own tokens. `token` takes a token that {} issued to your application.",
+        provider.title()
+    );
+    grant(Reason::WrongTokenKind, description)
+}
 
-    fn rank(&self) -> u8 {
-        match self {
-            Self::ForeignAudience(_) => 5,
-            Self::Misconfigured(_) => 4,
-            Self::Expired | Self::Rejected(_) => 3,
-            Self::NoIdentifier => 2,
-            _ => 1,
+pub(super) fn code_as_token(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "This is an authorization code of {}, not a token. Send it as `code=…&redirect_uri=…` (and `code_verifier` where \
+         one was used) in place of `token`.",
+        provider.title()
+    );
+    grant(Reason::WrongTokenKind, description)
+}
+
+pub(super) fn no_id_tokens(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "This is a JWT, and {} issues none. Send the access token that {} gave to your application.",
+        provider.title(),
+        provider.title()
+    );
+    grant(Reason::WrongTokenKind, description)
+}
+
+pub(super) fn not_an_id_token(provider: &Provider) -> OAuthError {
+    let description =
+        format!("This JWT is not a signed ID token. Send the ID token or access token of {}.", provider.title());
+    grant(Reason::WrongTokenKind, description)
+}
+
+pub(super) fn other_issuer(provider: &Provider) -> OAuthError {
+    let description =
+        format!("This ID token was issued by somebody else than {}. Look at `backend`.", provider.title());
+    grant(Reason::WrongTokenKind, description)
+}
+
+pub(super) fn id_token_rejected(provider: &Provider, why: &str) -> OAuthError {
+    let description = format!("The ID token is not one that {} signed for use now: {why}.", provider.title());
+    grant(Reason::TokenRejected, description)
+}
+
+pub(super) fn token_rejected(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "{} does not accept this access token: it is unknown there, revoked, expired, or lacks the scope to read the \
+         person. Ask for a new one. (An authorization code goes into `code`, not `token`.)",
+        provider.title()
+    );
+    grant(Reason::TokenRejected, description).with_cause(cause)
+}
+
+pub(super) fn two_people(provider: &Provider) -> OAuthError {
+    let description = format!("{} does not say for one and the same person whose token this is.", provider.title());
+    grant(Reason::TokenRejected, description)
+}
+
+pub(super) fn token_expired(provider: &Provider) -> OAuthError {
+    grant(Reason::TokenExpired, format!("This token of {} has expired. Ask for a new one.", provider.title()))
+}
+
+pub(super) fn foreign_audience(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "{} issued this token to another application. It must be issued to the client id that this server has there, or \
+         the operator lists the other one in `providers.{}.client_ids`.",
+        provider.title(),
+        provider.name()
+    );
+    grant(Reason::ForeignAudience, description)
+}
+
+pub(super) fn unproven_audience(provider: &Provider) -> OAuthError {
+    let instead = if provider.entry.takes_id_tokens() { "an ID token or a `code`" } else { "a `code`" };
+    let description = format!(
+        "{} does not tell to which application it issued an access token, so this one could come from anybody's. Send \
+         {instead} instead; or the operator sets `providers.{}.accept_unverified_audience`.",
+        provider.title(),
+        provider.name()
+    );
+    grant(Reason::UnprovenAudience, description)
+}
+
+pub(super) fn code_rejected(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "{} does not accept this authorization code: it was used before, has expired, or `redirect_uri` or \
+         `code_verifier` are not those of the authorization request. Start the sign-in again.",
+        provider.title()
+    );
+    grant(Reason::CodeRejected, description).with_cause(cause)
+}
+
+pub(super) fn nonce_mismatch(provider: &Provider) -> OAuthError {
+    let description =
+        format!("`nonce` is not the nonce of an ID token of {}: start the sign-in again.", provider.title());
+    grant(Reason::NonceMismatch, description)
+}
+
+pub(super) fn nonce_without_id_token(provider: &Provider) -> OAuthError {
+    let description = format!("There is no ID token of {} in which `nonce` could be found.", provider.title());
+    grant(Reason::NonceMismatch, description)
+}
+
+pub(super) fn profile_incomplete(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "{} did not tell an identifier of the person. The token may lack a scope that allows it to.",
+        provider.title()
+    );
+    grant(Reason::ProfileIncomplete, description).with_cause(cause)
+}
+
+/// Our own credentials, or the entry.
+pub(super) fn misconfigured(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "{} is not set up rightly on this server; its operator finds the cause in the log (`providers.{}`).",
+        provider.title(),
+        provider.name()
+    );
+    OAuthError::new(ErrorCode::ServerError, description)
+        .with_status(502)
+        .with_reason(Reason::ProviderMisconfigured)
+        .with_cause(cause)
+}
+
+fn unreachable(description: String, status: u16, cause: Cause) -> OAuthError {
+    OAuthError::unavailable(description, RETRY_AFTER)
+        .with_status(status)
+        .with_reason(Reason::ProviderUnreachable)
+        .with_cause(cause)
+}
+
+pub(super) fn provider_down(provider: &Provider, cause: Cause) -> OAuthError {
+    let title = provider.title();
+    unreachable(format!("{title} is down or busy. The token may well be good: try again later."), 503, cause)
+}
+
+pub(super) fn bad_answer(provider: &Provider, cause: Cause) -> OAuthError {
+    let title = provider.title();
+    let description =
+        format!("{title} answered with something that is not an answer. The token may well be good: try again later.");
+    unreachable(description, 502, cause)
+}
+
+/// There was no answer at all.
+pub(super) fn failed(provider: &Provider, failure: Failure) -> OAuthError {
+    let title = provider.title();
+    let cause = failure.to_string();
+    match failure {
+        Failure::TimedOut(_) => {
+            unreachable(format!("{title} did not answer in time. The token may well be good: try again."), 504, cause)
         }
-    }
-
-    /// The refusal that a client is told.
-    pub(super) fn refusal(&self, provider: &Provider) -> OAuthError {
-        let name = provider.name();
-        let grant = |reason, sentence: String| OAuthError::invalid_grant(sentence).with_reason(reason);
-        let away = |status, sentence: String| {
-            let error =
-                OAuthError::new(ErrorCode::TemporarilyUnavailable, sentence).with_reason(Reason::ProviderUnreachable);
-            error.with_status(status)
-        };
-        let refusal = match self {
-            Self::WrongKind(sentence) => grant(Reason::WrongTokenKind, (*sentence).to_owned()),
-            Self::Malformed(sentence) => return OAuthError::invalid_request(*sentence).with_field("token"),
-            Self::Rejected(_) => grant(
-                Reason::TokenRejected,
-                format!("{name} does not accept this token: it is not one of its tokens, or was revoked or is incomplete. Sign in there again."),
+        Failure::TooLarge(_) => unreachable(format!("{title} answered with far more than an answer."), 502, cause),
+        Failure::Blocked(..) => unreachable(
+            format!(
+                "{title} was not called, because its address is not a public one. The operator may set \
+                 `outbound.allow_private_addresses` or `outbound.origin_map`."
             ),
-            Self::Expired => grant(Reason::TokenExpired, format!("This {name} token has expired. Get a fresh one and send it at once.")),
-            Self::ForeignAudience(_) => grant(
-                Reason::ForeignAudience,
-                format!(
-                    "This {name} token was issued to another client than this server's. Use the client id of `providers.{name}.client_id`, or let the operator add yours to `providers.{name}.client_ids`."
-                ),
-            ),
-            Self::UnprovenAudience => grant(
-                Reason::UnprovenAudience,
-                format!(
-                    "It cannot be shown that this {name} access token was issued to this server's client. Send an ID token or a code, or let the operator set `providers.{name}.accept_unverified_audience`."
-                ),
-            ),
-            Self::CodeRejected(_) => grant(
-                Reason::CodeRejected,
-                format!("{name} does not accept this code: it was used, has expired, or belongs to another `redirect_uri` or `code_verifier`."),
-            ),
-            Self::NonceMismatch => {
-                grant(Reason::NonceMismatch, "The nonce of the ID token is not the one that was sent along.".to_owned())
-            }
-            Self::NoIdentifier => {
-                grant(Reason::ProfileIncomplete, format!("{name}'s answer does not say who the person is; ask for its sign-in scope."))
-            }
-            Self::Misconfigured(_) => OAuthError::new(
-                ErrorCode::ServerError,
-                format!("The operator's set-up of {name} does not work (its credentials or addresses); this server's log tells more."),
-            )
-            .with_reason(Reason::ProviderMisconfigured)
-            .with_status(502),
-            Self::BadAnswer(_) => away(502, format!("{name} answered with something that is no answer. Try again later; the token may be good.")),
-            Self::TimedOut(_) => away(504, format!("{name} did not answer in time. Try again later; the token may be good.")),
-            Self::Unreachable(_) => away(503, format!("{name} cannot be reached. Try again later; the token may be good.")),
-        };
-        let refusal = match self {
-            Self::BadAnswer(_) | Self::TimedOut(_) | Self::Unreachable(_) => {
-                OAuthError { retry_after: Some(5), ..refusal }
-            }
-            _ => refusal,
-        };
-        refusal.with_cause(self.clone())
+            503,
+            cause,
+        ),
+        Failure::Unreachable(..) => unreachable(
+            format!("{title} cannot be reached from here. The token may well be good: try again."),
+            503,
+            cause,
+        ),
     }
 }

@@ -53,6 +53,7 @@ impl Company {
 }
 
 const GOOD: &str = "200  ";
+const WRONG_KIND: &str = "400 invalid_grant wrong_token_kind";
 const REJECTED: &str = "400 invalid_grant token_rejected";
 const FOREIGN: &str = "400 invalid_grant foreign_audience";
 
@@ -81,7 +82,7 @@ on_both_databases! {
         assert_eq!(c.changed(json!({"aud": ["our-client", "other"], "azp": "our-client"})).await, GOOD);
         assert_eq!(c.changed(json!({"aud": null})).await, REJECTED);
         for issuer in [format!("{}/", c.issuer.url), c.issuer.url.replace("http:", "https:"), format!("{}.evil.com", c.issuer.url), c.other.url.clone()] {
-            assert_eq!(c.changed(json!({ "iss": issuer })).await, REJECTED);
+            assert_eq!(c.changed(json!({ "iss": issuer })).await, WRONG_KIND);
         }
         assert_eq!(c.t.people().await.len(), 1, "only the good one made somebody");
     }
@@ -165,7 +166,7 @@ on_both_databases! {
         c.t.clock.advance(3 * 3600);
         assert_eq!(c.convert(&token).await.status, 200);
         c.t.clock.advance(22 * 3600);
-        assert_eq!(c.convert(&token).await.refusal(), "502 temporarily_unavailable provider_unreachable");
+        assert_eq!(c.convert(&token).await.refusal(), "503 temporarily_unavailable provider_unreachable");
         c.issuer.down(false);
         assert_eq!(c.convert(&token).await.status, 200);
     }
@@ -237,7 +238,7 @@ on_both_databases! {
         c.issuer.code("code-3", json!({"access_token": "access-of-grace", "token_type": "Bearer"}));
         assert_eq!(ask("code-3", "").await, GOOD, "without an ID token the profile is asked for");
         c.issuer.code("code-4", json!({"access_token": "x", "id_token": c.other.id_token("grace")}));
-        assert_eq!(ask("code-4", "").await, REJECTED);
+        assert_eq!(ask("code-4", "").await, WRONG_KIND);
     }
 }
 
@@ -252,7 +253,7 @@ on_both_databases! {
 on_both_databases! {
     async fn a_private_address_is_not_called(c: Company) { // attack 235
         let guarded = Company::with(c.t.engine, |setup| setup.settings.outbound.allow_private_addresses = false).await;
-        assert_eq!(guarded.convert(&guarded.issuer.id_token("grace")).await.refusal(), "502 server_error provider_misconfigured");
+        assert_eq!(guarded.convert(&guarded.issuer.id_token("grace")).await.refusal(), "503 temporarily_unavailable provider_unreachable");
         assert_eq!(guarded.issuer.key_fetches(), 0);
         let by_name = Company::with(c.t.engine, |setup| {
             setup.settings.outbound.allow_private_addresses = false;
@@ -263,6 +264,6 @@ on_both_databases! {
         .await;
         let mut claims = by_name.issuer.claims("grace");
         claims["iss"] = json!(by_name.issuer.url.replace("127.0.0.1", "localhost"));
-        assert_eq!(by_name.convert(&by_name.issuer.sign(&claims)).await.refusal(), "502 server_error provider_misconfigured");
+        assert_eq!(by_name.convert(&by_name.issuer.sign(&claims)).await.refusal(), "503 temporarily_unavailable provider_unreachable");
     }
 }

@@ -50,9 +50,8 @@ fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettin
         client_secret = "{client_secret}"
 
         [audience]
-        url = "{issuer}/tokeninfo"
-        query = {{ access_token = "{{token}}" }}
-        audiences = "[aud]"
+        url = "{issuer}/tokeninfo?access_token={{token}}"
+        audience = "aud"
         subject = "sub"
         expires_in = "expires_in"
         "#
@@ -239,7 +238,7 @@ mod tests {
         let settings = provider_settings("http://127.0.0.1:8000/dev-provider", "hush").unwrap();
 
         assert_eq!(settings.client_id.as_deref(), Some("vestibule-dev"));
-        assert!(settings.entry["audience"]["query"]["access_token"].as_str() == Some("{token}"));
+        assert!(settings.entry["audience"]["url"].as_str().unwrap().ends_with("?access_token={token}"));
         assert!(!format!("{settings:?}").contains("hush"));
     }
 }
