@@ -1,30 +1,26 @@
 //! Logs go to stderr, as text for people or as one JSON object a line.
 //!
-//! A thread of its own writes them, many lines at a time, so that no request waits for a disk or a pipe. What does not fit
-//! into its queue is left out and counted: a log that nobody reads fast enough must not stop the sign-ins.
+//! Lines are gathered for a moment and written by a thread of their own, many at a time: no request waits for a disk or a
+//! pipe. What does not fit is left out and counted: a log that nobody reads fast enough must not stop the sign-ins.
 
 use std::io::{IsTerminal as _, Write};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use vestibule::settings::{LogFormat, LogSettings};
 
-/// Lines that may wait.
-const QUEUE: usize = 32_768;
+/// The most bytes that may wait.
+const LIMIT: usize = 8 * 1024 * 1024;
+/// For how long lines are gathered.
+const MOMENT: Duration = Duration::from_millis(20);
 
-static WRITER: OnceLock<Writer> = OnceLock::new();
+static LINES: Mutex<Lines> = Mutex::new(Lines { waiting: Vec::new(), left_out: 0 });
+static SOME: Condvar = Condvar::new();
 
-struct Writer {
-    lines: SyncSender<Message>,
-    left_out: AtomicU64,
-}
-
-enum Message {
-    Line(Vec<u8>),
-    /// Everything before it is to be written; then this is called.
-    Flush(SyncSender<()>),
+struct Lines {
+    waiting: Vec<u8>,
+    left_out: u64,
 }
 
 /// Begins to log.
@@ -33,10 +29,8 @@ enum Message {
 /// One line that names the setting.
 pub fn start(settings: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| format!("log.level: {error}"))?;
-    let (lines, queue) = sync_channel(QUEUE);
-    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue));
+    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
     thread.map_err(|error| format!("log: {error}"))?;
-    let _ = WRITER.set(Writer { lines, left_out: AtomicU64::new(0) });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Line).with_target(false);
     let started = match settings.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -45,25 +39,27 @@ pub fn start(settings: &LogSettings) -> Result<(), String> {
     started.map_err(|error| format!("log: {error}"))
 }
 
-/// Waits until everything that was logged is written; before the program ends.
+/// Writes what is still waiting; before the program ends.
 pub fn finish() {
-    let (done, is_done) = sync_channel(1);
-    if WRITER.get().is_some_and(|writer| writer.lines.send(Message::Flush(done)).is_ok()) {
-        let _ = is_done.recv();
-    }
+    write_out(&mut lines());
 }
 
 /// Takes one line: the subscriber writes an event in one piece.
 struct Line;
 
 impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some(writer) = WRITER.get()
-            && writer.lines.try_send(Message::Line(bytes.to_vec())).is_err()
-        {
-            writer.left_out.fetch_add(1, Ordering::Relaxed);
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut lines = lines();
+        if lines.waiting.len() + line.len() > LIMIT {
+            lines.left_out += 1;
+        } else {
+            let is_first = lines.waiting.is_empty();
+            lines.waiting.extend_from_slice(line);
+            if is_first {
+                SOME.notify_one();
+            }
         }
-        Ok(bytes.len())
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -71,33 +67,29 @@ impl Write for Line {
     }
 }
 
-fn write_lines(queue: &Receiver<Message>) {
-    let mut pending = Vec::with_capacity(64 * 1024);
-    while let Ok(first) = queue.recv() {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Line(line) => pending.extend_from_slice(&line),
-                Message::Flush(done) => {
-                    write_out(&mut pending);
-                    let _ = done.send(());
-                }
-            }
-            next = if pending.len() < 64 * 1024 { queue.try_recv().ok() } else { None };
-        }
-        let left_out = WRITER.get().map_or(0, |writer| writer.left_out.swap(0, Ordering::Relaxed));
-        if left_out > 0 {
-            pending.extend_from_slice(
-                format!("{left_out} lines of the log were left out: they came faster than they could be written\n")
-                    .as_bytes(),
-            );
-        }
-        write_out(&mut pending);
+fn lines() -> MutexGuard<'static, Lines> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_for_ever() {
+    loop {
+        drop(SOME.wait_while(lines(), |lines| lines.waiting.is_empty()).unwrap_or_else(PoisonError::into_inner));
+        std::thread::sleep(MOMENT);
+        let mut taken = {
+            let mut lines = lines();
+            Lines { waiting: std::mem::take(&mut lines.waiting), left_out: std::mem::take(&mut lines.left_out) }
+        };
+        write_out(&mut taken);
     }
 }
 
-fn write_out(pending: &mut Vec<u8>) {
+fn write_out(lines: &mut Lines) {
+    if lines.left_out > 0 {
+        let told =
+            format!("{} lines of the log were left out: they came faster than they could be written\n", lines.left_out);
+        lines.waiting.extend_from_slice(told.as_bytes());
+    }
     // Nobody is left to be told where stderr is closed.
-    let _ = std::io::stderr().write_all(pending);
-    pending.clear();
+    let _ = std::io::stderr().write_all(&lines.waiting);
+    *lines = Lines { waiting: Vec::new(), left_out: 0 };
 }
