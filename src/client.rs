@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
 use vestibule_protocol::{
-    ClientAuthenticationMethod as Method, ClientCredentials, ClientType, OAuthError, TokenDigest,
+    ClientAuthenticationMethod as Method, ClientCredentials, ClientType, OAuthError, TokenDigest, hex,
 };
 
 use crate::context::Context;
@@ -63,8 +63,9 @@ pub async fn find(cx: &Context, client_id: &str) -> Result<Option<Arc<Applicatio
 
 /// What is stored of a secret. SHA-256 is right for 256 random bits.
 pub fn hash_secret(secret: &str) -> String {
-    let hex: String = TokenDigest::of(secret).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256${hex}")
+    let mut hash = String::from("sha256$");
+    hash.push_str(&hex(TokenDigest::of(secret).as_bytes()));
+    hash
 }
 
 fn secret_matches(application: &Application, secret: &str, now: i64) -> bool {

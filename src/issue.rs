@@ -168,7 +168,6 @@ impl Attempt {
             None => token::hold_refresh(tx, self.presented, self.application_id, self.now).await?,
         };
         match taken {
-            Some(token) if !token::still_stands(tx, &token).await? => Ok(Rotation::Refused),
             Some(token) => self.continue_family(tx, token).await,
             None => self.ask_again(tx).await,
         }

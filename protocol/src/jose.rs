@@ -237,12 +237,7 @@ fn check_nonce(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(
 }
 
 fn sha256_hex(text: &str) -> String {
-    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-}
-
-/// Bytes in hexadecimal, lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn json_part(part: &str) -> Option<Map<String, Value>> {

@@ -26,3 +26,11 @@ pub use params::Params;
 pub use profile::Profile;
 pub use scope::Scope;
 pub use secret::{PlainToken, TokenDigest, TokenKind};
+
+/// Bytes in hexadecimal, lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits =
+        bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)]));
+    digits.collect()
+}

@@ -55,7 +55,7 @@ impl SealKey {
 
     /// A name for this key that tells nothing about it: 16 hexadecimal digits.
     pub fn id(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex(&self.id)
     }
 
     /// Seals `plain` for `purpose` (a column, and what it belongs to). The nonce must be random and never repeat.

@@ -33,6 +33,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Whether anything named a database.
     pub names_database: bool,
+    /// Whether anything said how much is logged.
+    pub names_log_level: bool,
 }
 
 /// Reads the configuration of this process.
@@ -85,8 +87,9 @@ fn merge(
         }
     }
     let names_database = all.contains_key("database_url");
+    let names_log_level = all.get("log").is_some_and(|log| log.get("level").is_some());
     let settings = read(all)?;
-    Ok(Loaded { settings, names_database })
+    Ok(Loaded { settings, names_database, names_log_level })
 }
 
 fn lay_over(below: &mut Table, above: Table) {

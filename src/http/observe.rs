@@ -12,7 +12,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use vestibule_protocol::OAuthError;
+use vestibule_protocol::{OAuthError, hex};
 
 use super::respond::{Refusal, Refused};
 use crate::context::{Ctx, random};
@@ -104,6 +104,5 @@ fn is_plain(id: &HeaderValue) -> bool {
 }
 
 fn new_id() -> HeaderValue {
-    let text: String = random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    HeaderValue::from_str(&hex(&random::<8>())).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }

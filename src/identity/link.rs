@@ -5,7 +5,7 @@
 //! never a way into somebody's account unless the operator says so and both sides verified it.
 //! Not here: whether the provider's word is good (`upstream`).
 
-use vestibule_protocol::{OAuthError, Profile, Reason};
+use vestibule_protocol::{OAuthError, Profile, Reason, hex};
 
 use crate::context::{Context, random};
 use crate::settings::{OnTakenEmail, ProviderSettings};
@@ -245,7 +245,7 @@ impl Work {
                 user::note_login(tx, user.id, self.now).await?;
                 return Ok(user);
             }
-            let suffix: String = random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+            let suffix = hex(&random::<8>());
             let kept: String = wanted.chars().take(USERNAME_CHARS - suffix.len()).collect();
             new.username = kept + &suffix;
         }

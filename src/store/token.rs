@@ -164,6 +164,19 @@ pub async fn insert_in(tx: &mut Tx<'_>, new: NewToken) -> Result<()> {
     tx.execute(INSERT, new.into_args()).await.map(|_| ())
 }
 
+/// What a refresh token's row must be to be used: good itself, of an active application and of an active person, each in the
+/// epoch that it was issued under.
+macro_rules! usable_refresh {
+    () => {
+        "refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3 \
+         AND consumed_at IS NULL AND revoked_at IS NULL AND refresh_revoked_at IS NULL \
+         AND EXISTS (SELECT 1 FROM vestibule_application a WHERE a.id = vestibule_token.application_id \
+                        AND a.is_active AND a.token_epoch = vestibule_token.application_epoch) \
+         AND (user_id IS NULL OR EXISTS (SELECT 1 FROM vestibule_user u WHERE u.id = vestibule_token.user_id \
+                        AND u.is_active AND u.token_epoch = vestibule_token.user_epoch))"
+    };
+}
+
 macro_rules! refresh_columns {
     () => {
         "id, family, generation, grant_type, application_id, application_epoch, user_id, user_epoch, scope, \
@@ -193,8 +206,8 @@ impl RefreshToken {
     }
 }
 
-/// Takes a refresh token out of use and returns it. `None`: unknown, another application's, expired, revoked or used
-/// before. Both tokens of its row are spent with it.
+/// Takes a refresh token out of use and returns it. `None`: unknown, another application's, expired, revoked, used before,
+/// or its person or application is not active any more. Both tokens of its row are spent with it.
 pub async fn consume_refresh(
     tx: &mut Tx<'_>,
     digest: TokenDigest,
@@ -202,10 +215,9 @@ pub async fn consume_refresh(
     now: i64,
 ) -> Result<Option<RefreshToken>> {
     let sql = concat!(
-        "UPDATE vestibule_token SET consumed_at = $3
-          WHERE refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3
-            AND consumed_at IS NULL AND revoked_at IS NULL AND refresh_revoked_at IS NULL
-      RETURNING ",
+        "UPDATE vestibule_token SET consumed_at = $3 WHERE ",
+        usable_refresh!(),
+        " RETURNING ",
         refresh_columns!()
     );
     let token = tx.optional(sql, args![digest, application_id, now], RefreshToken::from_row).await?;
@@ -224,10 +236,9 @@ pub async fn hold_refresh(
     now: i64,
 ) -> Result<Option<RefreshToken>> {
     let sql = concat!(
-        "UPDATE vestibule_token SET generation = generation
-          WHERE refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3
-            AND consumed_at IS NULL AND revoked_at IS NULL AND refresh_revoked_at IS NULL
-      RETURNING ",
+        "UPDATE vestibule_token SET generation = generation WHERE ",
+        usable_refresh!(),
+        " RETURNING ",
         refresh_columns!()
     );
     tx.optional(sql, args![digest, application_id, now], RefreshToken::from_row).await

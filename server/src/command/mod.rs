@@ -71,7 +71,13 @@ pub async fn run(cli: Cli) -> Outcome {
         }
         Command::Dev { listen, output } => {
             flags.listen = listen;
-            dev::run(load(&flags)?, output).await
+            let mut loaded = configuration::load(&flags).map_err(Failure::Configuration)?;
+            if !loaded.names_log_level {
+                // A line a request would stand between the lines that are there to be pasted.
+                loaded.settings.log.level = "warn".to_owned();
+            }
+            logging::start(&loaded.settings.log).map_err(Failure::Configuration)?;
+            dev::run(loaded, output).await
         }
         Command::Migrate(output) => operate::migrate(load(&flags)?, output).await,
         Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,

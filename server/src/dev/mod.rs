@@ -65,7 +65,7 @@ fn provider_settings(issuer: &str, client_secret: &str) -> Result<ProviderSettin
 /// # Errors
 /// One line for the operator.
 pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
-    let Loaded { mut settings, names_database } = loaded;
+    let Loaded { mut settings, names_database, .. } = loaded;
     let (listener, address) = serve::bind(&settings.listen).await.map_err(|sentence| {
         Failure::Configuration(format!("{sentence}; another port would be `vestibule dev --listen 127.0.0.1:8001`"))
     })?;

@@ -226,7 +226,7 @@ fn same(ours: &[u8], theirs: &[u8]) -> bool {
 
 /// Lower-case hexadecimal SHA-256: it keeps bcrypt from cutting long passwords, and from stopping at a NUL byte.
 fn hex_sha256(password: &[u8]) -> String {
-    digest::digest(&digest::SHA256, password).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    vestibule_protocol::hex(digest::digest(&digest::SHA256, password).as_ref())
 }
 
 #[cfg(test)]
