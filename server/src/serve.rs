@@ -68,8 +68,9 @@ pub async fn run(
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection =
-            graceful.watch(builder.serve_connection(TokioIo::new(Strict::new(stream)), service).into_owned());
+        let connection = graceful.watch(
+            builder.serve_connection(TokioIo::new(Strict::new(stream, settings.header_timeout)), service).into_owned(),
+        );
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

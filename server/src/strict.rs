@@ -1,27 +1,33 @@
-//! Requests that two servers could read in two ways, refused (RFC 9112 §11.2).
+//! Requests that two servers could read in two ways, refused (RFC 9112 §11.2), and connections that say nothing, ended.
 //!
 //! hyper takes a line that ends in a bare LF, and lets Transfer-Encoding win over Content-Length without a word. Behind a
 //! proxy that decides otherwise, that is how a request is smuggled. So the head of a request is looked at as it arrives;
 //! one that can be read in two ways is answered with 400 here, and hyper is told that the connection has ended. It is a second
-//! look, not a parser: hyper still frames every message.
+//! look, not a parser: hyper still frames every message. hyper's own limit on the time for a head begins when it knows
+//! whether it speaks HTTP/1 or HTTP/2; until then the time is kept here.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 /// A connection whose requests are looked at.
 pub struct Strict<T> {
     connection: T,
     /// The head that is arriving; empty between heads.
     head: Vec<u8>,
+    /// Ends the connection if its first head is not there by then.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Strict<T> {
-    /// Looks at what this connection reads from now on.
-    pub fn new(connection: T) -> Self {
-        Self { connection, head: Vec::new() }
+    /// Looks at what this connection reads from now on; the first head has so long to arrive.
+    pub fn new(connection: T, patience: Duration) -> Self {
+        Self { connection, head: Vec::new(), patience: Some(Box::pin(tokio::time::sleep(patience))) }
     }
 }
 
@@ -75,7 +81,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Strict<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
+        match Pin::new(&mut self.connection).poll_read(context, buffer) {
+            Poll::Ready(outcome) => outcome?,
+            Poll::Pending => {
+                // Nothing more comes, and the time for the first head is over: the end, to hyper.
+                let over = self.patience.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready());
+                return if over { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+        }
         let read = buffer.filled().get(before..).unwrap_or_default();
         // Most heads come in one piece and are judged where they are.
         let verdict = if self.head.is_empty() {
@@ -91,7 +104,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Strict<T> {
                 buffer.set_filled(before); // nothing was read: the end, to hyper
                 let _ = Pin::new(&mut self.connection).poll_write(context, REFUSAL);
             }
-            _ => self.head.clear(),
+            _ => {
+                self.head.clear();
+                self.patience = None;
+            }
         }
         Poll::Ready(Ok(()))
     }
