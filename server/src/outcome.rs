@@ -1,5 +1,7 @@
 //! How a command ends: what it prints, and why it fails.
 
+use std::io::Write as _;
+
 use serde_json::Value;
 use vestibule::store;
 
@@ -29,10 +31,11 @@ impl From<store::Error> for Failure {
 /// What a command ends with.
 pub type Outcome = Result<(), Failure>;
 
-/// Prints an answer: as JSON, or as people read it.
+/// Prints an answer: as JSON, or as people read it. A reader that has seen enough (`| head`) may leave.
 pub fn print(output: Output, json: &Value, text: impl FnOnce() -> String) {
-    match output.json {
-        true => println!("{json}"),
-        false => println!("{}", text().trim_end()),
-    }
+    let mut stdout = std::io::stdout();
+    let _ = match output.json {
+        true => writeln!(stdout, "{json}"),
+        false => writeln!(stdout, "{}", text().trim_end()),
+    };
 }

@@ -97,6 +97,15 @@ impl Expression {
         let clean = clean.trim();
         (!clean.is_empty()).then(|| clean.to_owned())
     }
+
+    /// An e-mail address, as it stands. One that is too long, or holds blanks or control characters, is none: cut or
+    /// cleaned it would be somebody else's.
+    fn address(&self, answer: &Answer) -> Option<String> {
+        let found = self.find(answer);
+        let text = found.as_string()?.trim_matches(' ');
+        let odd = |c: char| c.is_control() || c.is_whitespace();
+        (text.len() <= LONGEST && text.contains('@') && !text.contains(odd)).then(|| text.to_owned())
+    }
 }
 
 impl<'de> Deserialize<'de> for Expression {
@@ -161,7 +170,7 @@ impl Claims {
     /// [`NoIdentifier`].
     pub fn profile(&self, answer: &Answer) -> Result<Profile, NoIdentifier> {
         let text = |path: &Option<Expression>| path.as_ref().and_then(|path| path.text(answer));
-        let email = text(&self.email).filter(|email| email.contains('@'));
+        let email = self.email.as_ref().and_then(|path| path.address(answer));
         let mut profile = Profile {
             uid: self.uid.identifier(answer).ok_or(NoIdentifier)?,
             username: text(&self.username),

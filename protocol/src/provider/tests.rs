@@ -139,6 +139,23 @@ fn texts_of_the_wrong_kind_are_left_out_and_control_characters_too() {
 }
 
 #[test]
+fn an_address_is_never_cut_or_cleaned_into_somebody_elses() {
+    // attacks 109, 133
+    let cut = format!("{}@corp.example.evil.example", "x".repeat(242));
+    assert_eq!(cut.find(".evil"), Some(255), "what 255 characters would leave is an address at corp.example");
+    for odd in
+        [&cut, "ada\u{0}@example.com", "ada@example.com\r\nBcc: x", "ada@exam ple.com", "ada@example.com\u{2028}"]
+    {
+        let answer = answer(&json!({"sub": "1", "email": odd, "email_verified": true}), &[]);
+        let profile = catalog_entry("oidc").claims.profile(&answer).unwrap();
+        assert_eq!((profile.email, profile.email_verified), (None, false), "{odd:?}");
+    }
+    let plain = answer(&json!({"sub": "1", "email": " ada@example.com ", "email_verified": true}), &[]);
+    let profile = catalog_entry("oidc").claims.profile(&plain).unwrap();
+    assert_eq!((profile.email.as_deref(), profile.email_verified), (Some("ada@example.com"), true));
+}
+
+#[test]
 fn values_go_into_a_url_encoded() {
     // attack 129
     let settings = BTreeMap::from([("version".to_owned(), "../1".to_owned())]);
