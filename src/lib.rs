@@ -148,11 +148,29 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
             ));
         }
     }
-    if settings.tokens.access_token_ttl.as_secs() == 0 {
-        return Err(OpenError::new("tokens.access_token_ttl", "must be at least 1s"));
+    for (key, duration) in [
+        ("tokens.access_token_ttl", settings.tokens.access_token_ttl),
+        ("tokens.refresh_token_ttl", settings.tokens.refresh_token_ttl),
+        ("database.cleanup_interval", settings.database.cleanup_interval),
+    ] {
+        if duration.as_secs() == 0 {
+            return Err(OpenError::new(key, "must be at least 1s"));
+        }
     }
-    if settings.tokens.refresh_token_ttl.as_secs() == 0 {
-        return Err(OpenError::new("tokens.refresh_token_ttl", "must be at least 1s"));
+    // With none of these nothing could ever be answered.
+    for (key, is_zero) in [
+        ("database.max_connections", settings.database.max_connections == 0),
+        ("database.acquire_timeout", settings.database.acquire_timeout.is_zero()),
+        ("http.max_body_bytes", settings.http.max_body_bytes == 0),
+        ("http.request_timeout", settings.http.request_timeout.is_zero()),
+        ("http.header_timeout", settings.http.header_timeout.is_zero()),
+        ("outbound.timeout", settings.outbound.timeout.is_zero()),
+        ("outbound.max_answer_bytes", settings.outbound.max_answer_bytes == 0),
+        ("outbound.max_concurrent_calls", settings.outbound.max_concurrent_calls == 0),
+    ] {
+        if is_zero {
+            return Err(OpenError::new(key, "must be more than 0"));
+        }
     }
     Ok(())
 }

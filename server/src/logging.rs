@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use vestibule::settings::{LogFormat, LogSettings};
 
 /// The most bytes that may wait.
@@ -28,6 +29,15 @@ struct Lines {
 /// # Errors
 /// One line that names the setting.
 pub fn start(settings: &LogSettings) -> Result<(), String> {
+    // tracing takes a word that is no level for the name of a module, and a mistyped level would log nothing at all.
+    let is_level = |word: &str| word.is_empty() || word.parse::<LevelFilter>().is_ok();
+    let odd =
+        settings.level.split(',').map(str::trim).find(|word| !word.contains(['=', '[', ']', '"']) && !is_level(word));
+    if let Some(word) = odd {
+        return Err(format!(
+            "log.level: `{word}` is none of off, error, warn, info, debug and trace; for a part write `vestibule=debug`"
+        ));
+    }
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| format!("log.level: {error}"))?;
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
     thread.map_err(|error| format!("log: {error}"))?;

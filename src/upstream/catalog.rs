@@ -69,6 +69,11 @@ pub(super) fn read(settings: &Settings) -> Result<(BTreeMap<String, Provider>, V
                 "providers.{name}: this is the name that this server itself has (proprietary_backend_name)"
             ));
         }
+        // It stands in paths, and between blanks in `Authorization: Bearer NAME TOKEN`.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(format!("providers.{name}: a provider's name is made of letters, digits, `-`, `_` and `.`"));
+        }
         let base = match from_catalog.get(name) {
             Some((table, _)) => table.clone(),
             None => base_for(name, ours)?,
