@@ -1,5 +1,7 @@
 //! Values that fit their key's type and still cannot be meant stop the start with one line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
+
 mod program;
 
 use program::{Place, text};
