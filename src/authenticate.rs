@@ -148,7 +148,7 @@ async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Iden
     let identified = cx.upstream.identify_remembered(provider, token).await?;
     // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.
     let user = match association::find(&cx.db, backend, &identified.profile.uid).await? {
-        Some((_, user)) if user.is_active => user,
+        Some(found) if link::may_come_in(&identified.profile, &provider.settings, &found) => found.1,
         _ => {
             let tokens = identified.tokens.to_json();
             let arrival = Arrival {

@@ -116,10 +116,16 @@ pub async fn connect(cx: &Context, arrival: &Arrival<'_>, user: &User) -> Result
     link(cx, arrival, Some(user)).await
 }
 
+/// Whether an account that is known may come in: whoever the operator's lists keep out now is kept out, however they came
+/// in once.
+pub fn may_come_in(profile: &Profile, policy: &ProviderSettings, found: &(Association, User)) -> bool {
+    decide(profile, policy, Some(found), None, &[]) == Decision::Known
+}
+
 /// The person of this arrival, if signing in would change nothing but the time of it: most sign-ins write nothing here.
 async fn unchanged(cx: &Context, arrival: &Arrival<'_>) -> Result<Option<Linked>, OAuthError> {
     let Some(found) = association::find(&cx.db, arrival.provider, &arrival.profile.uid).await? else { return Ok(None) };
-    if decide(arrival.profile, arrival.policy, Some(&found), None, &[]) != Decision::Known {
+    if !may_come_in(arrival.profile, arrival.policy, &found) {
         return Ok(None);
     }
     let (association, user) = found;

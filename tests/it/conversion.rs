@@ -312,6 +312,25 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn a_domain_that_is_refused_now_keeps_known_people_out_also_in_the_header(t: Test) { // attack 133
+        t.stand_in.issue("google-oauth2", "good-token", "1");
+        let app = converting(&t).await;
+        assert_eq!(t.convert(&app, "google-oauth2", "good-token").await.status, 200);
+
+        let stricter = t
+            .second_node_with(|settings| {
+                settings.providers.get_mut("google-oauth2").unwrap().allowed_domains = vec!["corp.example".into()];
+            })
+            .await;
+
+        let expected = "400 invalid_grant person_not_allowed";
+        assert_eq!(stricter.convert(&app, "google-oauth2", "good-token").await.refusal(), expected);
+        let answer = stricter.get_as("verify", "Bearer google-oauth2 good-token").await;
+        assert_eq!(answer.refusal(), "401 invalid_token person_not_allowed");
+    }
+}
+
+on_both_databases! {
     async fn an_answer_without_an_identifier_makes_nobody(t: Test) { // attack 115
         let app = converting(&t).await;
         for id in [json!(null), json!(""), json!(1.5), json!(true)] {

@@ -161,6 +161,13 @@ impl Test {
         Self::run(self.engine, settings, stand_in, self.clock.clone(), self.directory.clone()).await
     }
 
+    /// A further server as [`Test::second_node`] starts one, with other settings.
+    pub async fn second_node_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let (mut settings, stand_in) = (self.settings.clone(), self.stand_in.clone());
+        change(&mut settings);
+        Self::run(self.engine, settings, stand_in, self.clock.clone(), self.directory.clone()).await
+    }
+
     /// The same server after an end and a new start: nothing of its memory is left.
     pub async fn restarted(self) -> Self {
         let (settings, stand_in) = (self.settings.clone(), self.stand_in.clone());
