@@ -6,11 +6,16 @@
 
 use std::sync::Arc;
 
+use vestibule_protocol::jwt::Jwt;
 use vestibule_protocol::scope::OPENID_SCOPES;
-use vestibule_protocol::{Bearer, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
+use vestibule_protocol::{Bearer, ErrorCode, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
 
 use crate::context::Context;
 use crate::identity::link::{self, Arrival};
+use crate::sender::{self, Presented};
+use crate::settings::Settings;
+use crate::signing;
+use crate::store;
 use crate::store::association;
 use crate::store::change::Change;
 use crate::store::token::{self, AccessToken};
@@ -49,6 +54,25 @@ impl Identity {
         }
     }
 
+    /// Goes on only with a token that is for this API (RFC 8707, RFC 9068 §4): one that names no API, or this one.
+    /// `None`: the first of `authorization.resources`.
+    ///
+    /// # Errors
+    /// `invalid_token` for one that is for another API.
+    pub fn must_be_for(&self, settings: &Settings, resource: Option<&str>) -> Result<(), OAuthError> {
+        let Self::Own(token) = self else { return Ok(()) };
+        let named = token.context.as_ref().map(|context| context.resources.as_slice()).unwrap_or_default();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let own = settings.resources();
+        let wanted = resource.or(own.first().map(String::as_str)).unwrap_or_default();
+        match named.iter().any(|named| named.trim_end_matches('/') == wanted.trim_end_matches('/')) {
+            true => Ok(()),
+            false => Err(OAuthError::invalid_token("The token is for another API (RFC 8707).")),
+        }
+    }
+
     /// The application's public name; `None` for a provider's token.
     pub fn client_id(&self) -> Option<&str> {
         match self {
@@ -75,11 +99,36 @@ pub enum Accept {
 /// # Errors
 /// What the database says.
 pub async fn access_token(cx: &Context, presented: &str) -> Result<Option<Arc<AccessToken>>, OAuthError> {
-    let Some(digest) = TokenDigest::of_presented(TokenKind::AccessToken, presented) else { return Ok(None) };
     let now = cx.clock.now();
     let is_good = |token: &AccessToken| token.expires_at > now;
-    let read = token::find_access(&cx.db, digest, now);
-    Ok(cx.tokens.get(&cx.db, digest, is_good, rests_on, read).await?)
+    if let Some(digest) = TokenDigest::of_presented(TokenKind::AccessToken, presented) {
+        let read = token::find_access(&cx.db, digest, now);
+        return Ok(cx.tokens.get(&cx.db, digest, is_good, rests_on, read).await?);
+    }
+    if presented.len() > MAX_JWT_BYTES || !jose::is_access_token(presented) {
+        return Ok(None);
+    }
+    // Kept under the digest of the whole text: a hit has been verified before, letter by letter.
+    let whole = TokenDigest::of(presented);
+    let read = async {
+        match verified_id(cx, presented, now).await.map_err(store::Error::broken)? {
+            Some(id) => token::find_access(&cx.db, TokenDigest::of(&id), now).await,
+            None => Ok(None),
+        }
+    };
+    Ok(cx.tokens.get(&cx.db, whole, is_good, rests_on, read).await?)
+}
+
+/// No JWT of ours is longer.
+const MAX_JWT_BYTES: usize = 8 * 1024;
+
+/// The id in a JWT access token that we have signed, for this server's own API (RFC 9068 §4).
+async fn verified_id(cx: &Context, presented: &str, now: i64) -> Result<Option<String>, OAuthError> {
+    let Some(jwt) = Jwt::parse(presented) else { return Ok(None) };
+    let good = jwt.text("iss") == Some(cx.issuer().as_str())
+        && jwt.is_current(now, 0)
+        && signing::keys(cx).await?.has_signed(&jwt);
+    Ok(jwt.text("jti").filter(|_| good).map(str::to_owned))
 }
 
 fn rests_on(token: &AccessToken) -> [Change; 4] {
@@ -97,7 +146,12 @@ fn rests_on(token: &AccessToken) -> [Change; 4] {
 /// # Errors
 /// 401: a header of no use is `invalid_request`, a token that is not good `invalid_token`; each with a sentence of its own.
 /// A provider that is away is not the token's fault: `temporarily_unavailable`.
-pub async fn bearer(cx: &Context, header: Option<&[u8]>, accept: Accept) -> Result<Identity, OAuthError> {
+pub async fn bearer(
+    cx: &Context,
+    header: Option<&[u8]>,
+    presented: &Presented,
+    accept: Accept,
+) -> Result<Identity, OAuthError> {
     let malformed = |sentence: String| OAuthError::invalid_request(sentence).with_status(401);
     match Bearer::parse(header).map_err(|error| malformed(error.to_string()))? {
         Bearer::Own(_) if accept == Accept::ProviderTokens => {
@@ -106,21 +160,42 @@ pub async fn bearer(cx: &Context, header: Option<&[u8]>, accept: Accept) -> Resu
         Bearer::Backend { .. } if accept == Accept::OwnTokens => {
             Err(malformed("This API takes its own tokens only: `Bearer <token>`.".to_owned()))
         }
-        Bearer::Own(presented) => match access_token(cx, presented).await? {
-            Some(token) => Ok(Identity::Own(token)),
-            None => Err(refuse_own(cx, presented)),
-        },
+        Bearer::Dpop(_) if accept == Accept::ProviderTokens => {
+            Err(malformed("This API takes a backend's token: `Bearer <backend> <token>`.".to_owned()))
+        }
+        // RFC 9449 §7.1: a bound token is not a bearer token, so `Bearer` with one fails by what it is bound to.
+        Bearer::Own(token) => own_token(cx, token, &Presented { proof: None, ..presented.clone() }).await,
+        Bearer::Dpop(_) if presented.proof.is_none() => {
+            let sentence = "`Authorization: DPoP` needs a `DPoP` header with a proof (RFC 9449 §7).";
+            Err(OAuthError::new(ErrorCode::InvalidDpopProof, sentence).with_status(401))
+        }
+        Bearer::Dpop(token) => own_token(cx, token, presented).await,
         Bearer::Backend { backend, token } => {
             // Boxed: its future is large, and every request would carry it along.
             let identity = Box::pin(provider_token(cx, backend, token)).await;
             // At an API the grant's refusal is the token's: 401 (RFC 6750 §3.1).
             identity.map_err(|error| match (error.status(), error.reason) {
                 (400, Some(Reason::UnknownBackend)) => OAuthError { status: Some(401), ..error },
-                (400, _) => OAuthError { code: vestibule_protocol::ErrorCode::InvalidToken, status: None, ..error },
+                (400, _) => OAuthError { code: ErrorCode::InvalidToken, status: None, ..error },
                 _ => error,
             })
         }
     }
+}
+
+/// One of our own tokens, with the keys that it is bound to, for this server's own API.
+async fn own_token(cx: &Context, presented: &str, keys: &Presented) -> Result<Identity, OAuthError> {
+    let token = access_token(cx, presented).await?.ok_or_else(|| refuse_own(cx, presented))?;
+    if keys.proof.is_some() || token.context.is_some() {
+        let sender = sender::check(cx, keys, Some(presented)).await.map_err(|error| error.with_status(401))?;
+        let context = token.context.as_ref();
+        if keys.proof.is_some() && context.is_none_or(|context| context.jkt.is_none()) {
+            let sentence = "The token is bound to no key; send it as `Authorization: Bearer <token>`.";
+            return Err(OAuthError::invalid_token(sentence));
+        }
+        sender.holds(context)?;
+    }
+    Ok(Identity::Own(token))
 }
 
 /// Says why a single token is not good, as far as its looks tell.
@@ -160,6 +235,12 @@ async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Iden
             link::sign_in(cx, &arrival).await?.user
         }
     };
-    let scope = cx.settings.scopes().into_iter().map(|(name, _)| name).chain(OPENID_SCOPES).collect();
+    let scope = cx
+        .settings
+        .scopes()
+        .into_iter()
+        .map(|(name, _)| name)
+        .chain(OPENID_SCOPES.into_iter().filter(|name| *name != "offline_access"))
+        .collect();
     Ok(Identity::Provider { user: Arc::new(user), provider: backend.to_owned(), scope })
 }

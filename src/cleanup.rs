@@ -1,27 +1,32 @@
-//! Removing what has expired, in batches so small that no request waits for one.
+//! What a running server does by itself: it removes what has expired, in batches so small that no request waits for one,
+//! changes signing keys when their time has come, and tells applications of sign-outs that they have not heard of yet.
 
 use crate::context::{Context, Ctx};
-use crate::store::{self, token};
+use crate::store::{self, expired};
+use crate::{logout, signing};
 
 /// Rows a batch: a few milliseconds of a writer's time.
 const BATCH: i64 = 500;
 
-/// Deletes everything that is of no more use and says how many rows that were. A token that was used or revoked stays
+/// Deletes everything that is of no more use and says how many rows that were. A token or a code that was used or revoked stays
 /// until it would have expired: it is the evidence by which a replay is seen.
 ///
 /// # Errors
 /// What the database says; what was deleted before stays deleted.
 pub async fn run(cx: &Context) -> store::Result<u64> {
     let mut total = 0;
-    loop {
-        let deleted = token::delete_expired(&cx.db, cx.clock.now(), BATCH).await?;
-        cx.metrics.deleted(deleted);
-        total += deleted;
-        if deleted < BATCH.unsigned_abs() {
-            return Ok(total);
+    for table in 0..expired::TABLES {
+        loop {
+            let deleted = expired::delete(&cx.db, table, cx.clock.now(), BATCH).await?;
+            cx.metrics.deleted(deleted);
+            total += deleted;
+            if deleted < BATCH.unsigned_abs() {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     }
+    Ok(total)
 }
 
 /// Runs for as long as the server does; a failure is logged and tried again at the next turn.
@@ -32,6 +37,12 @@ pub async fn run_forever(cx: Ctx) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "removed expired rows"),
             Err(error) => tracing::warn!(error = ?error, "could not remove expired rows; trying again later"),
+        }
+        if let Err(error) = signing::maintain(&cx).await {
+            tracing::warn!(error = ?error, "could not look after the signing keys; trying again later");
+        }
+        if let Err(error) = logout::deliver_due(&cx).await {
+            tracing::warn!(error = ?error, "could not tell applications of sign-outs; trying again later");
         }
     }
 }

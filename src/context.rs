@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::identity::password::Hasher;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::signing::SigningKeys;
 use crate::store::Db;
 use crate::store::application::Application;
 use crate::store::cache::Cache;
@@ -40,6 +41,8 @@ pub struct Context {
     pub tokens: Cache<TokenDigest, AccessToken>,
     /// Applications that were looked up lately.
     pub applications: Cache<String, Application>,
+    /// The signing keys, opened.
+    pub signing_keys: Cache<(), SigningKeys>,
 }
 
 /// So many random bytes from the operating system's generator.

@@ -4,6 +4,8 @@
 //! routes, and asks for a [`CurrentUser`] in its handlers. The `vestibule` program is a user of this crate like any other.
 
 pub mod authenticate;
+pub mod authorize;
+pub mod claims;
 pub mod cleanup;
 pub mod client;
 pub mod clock;
@@ -12,8 +14,14 @@ pub mod grant;
 mod http;
 pub mod identity;
 pub mod issue;
+pub mod limits;
+pub mod logout;
 pub mod metrics;
+pub mod registration;
+pub mod sender;
+pub mod session;
 pub mod settings;
+pub mod signing;
 pub mod store;
 pub mod upstream;
 
@@ -88,7 +96,9 @@ impl Vestibule {
             metrics: metrics::Metrics::default(),
             tokens: store::cache::Cache::new(100_000),
             applications: store::cache::Cache::new(10_000),
+            signing_keys: store::cache::Cache::new(1),
         });
+        signing::maintain(&cx).await.map_err(|error| OpenError::new("signing_keys", describe(&error)))?;
         Ok(Self { cx })
     }
 
@@ -102,7 +112,7 @@ impl Vestibule {
         AuthenticateLayer::new(self.cx.clone())
     }
 
-    /// Removes expired rows from time to time, until it is dropped.
+    /// Removes what has expired, changes signing keys and delivers sign-outs from time to time, until it is dropped.
     pub async fn clean_up_forever(&self) {
         cleanup::run_forever(self.cx.clone()).await;
     }
@@ -152,9 +162,38 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
         ("tokens.access_token_ttl", settings.tokens.access_token_ttl),
         ("tokens.refresh_token_ttl", settings.tokens.refresh_token_ttl),
         ("database.cleanup_interval", settings.database.cleanup_interval),
+        ("authorization.code_ttl", settings.authorization.code_ttl),
+        ("authorization.pushed_request_ttl", settings.authorization.pushed_request_ttl),
+        ("authorization.device_code_ttl", settings.authorization.device_code_ttl),
+        ("authorization.device_poll_interval", settings.authorization.device_poll_interval),
+        ("sessions.idle_ttl", settings.sessions.idle_ttl),
+        ("sessions.absolute_ttl", settings.sessions.absolute_ttl),
+        ("signing_keys.rotate_every", settings.signing_keys.rotate_every),
     ] {
         if duration.as_secs() == 0 {
             return Err(OpenError::new(key, "must be at least 1s"));
+        }
+    }
+    for (key, header) in [
+        ("http.client_address_header", &settings.http.client_address_header),
+        ("mutual_tls.certificate_header", &settings.mutual_tls.certificate_header),
+        ("mutual_tls.subject_header", &settings.mutual_tls.subject_header),
+    ] {
+        if header.as_deref().is_some_and(|name| ::http::HeaderName::from_bytes(name.as_bytes()).is_err()) {
+            return Err(OpenError::new(key, "is not the name of a header"));
+        }
+    }
+    if settings.registration.mode == settings::RegistrationMode::Token
+        && settings.registration.initial_access_token.as_ref().is_none_or(|token| token.reveal().len() < 16)
+    {
+        let sentence = "must be set, with 16 characters at least, where `registration.mode` is `token`";
+        return Err(OpenError::new("registration.initial_access_token", sentence));
+    }
+    for resource in &settings.authorization.resources {
+        let fits = url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
+        if !fits {
+            let sentence = format!("`{resource}` is not an absolute address without a fragment (RFC 8707 §2)");
+            return Err(OpenError::new("authorization.resources", sentence));
         }
     }
     // With none of these nothing could ever be answered.

@@ -23,6 +23,7 @@ pub struct Metrics {
     conversions: Family<ConversionLabels, Counter>,
     people_created: Family<ProviderLabels, Counter>,
     refresh_replays: Counter,
+    code_replays: Counter,
     expired_deleted: Counter,
     hashes_waiting: Gauge,
 }
@@ -65,6 +66,7 @@ impl Default for Metrics {
             conversions: Family::default(),
             people_created: Family::default(),
             refresh_replays: Counter::default(),
+            code_replays: Counter::default(),
             expired_deleted: Counter::default(),
             hashes_waiting: Gauge::default(),
             registry: Registry::default(),
@@ -82,6 +84,11 @@ impl Default for Metrics {
             "refresh_replays",
             "Refresh tokens used twice; each ended a family",
             metrics.refresh_replays.clone(),
+        );
+        registry.register(
+            "code_replays",
+            "Authorization codes redeemed twice; each ended a family",
+            metrics.code_replays.clone(),
         );
         registry.register("expired_rows_deleted", "Rows removed by the clean-up", metrics.expired_deleted.clone());
         registry.register("password_hashes_waiting", "Sign-ins that wait for a hash", metrics.hashes_waiting.clone());
@@ -127,6 +134,11 @@ impl Metrics {
     /// A refresh token was used twice.
     pub fn refresh_replayed(&self) {
         self.refresh_replays.inc();
+    }
+
+    /// An authorization code was redeemed twice.
+    pub fn code_replayed(&self) {
+        self.code_replays.inc();
     }
 
     /// The clean-up removed rows.

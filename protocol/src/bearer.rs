@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Bearer<'a> {
     /// A token of our own.
     Own(&'a str),
+    /// A token of our own that is bound to a key (RFC 9449 §7.1).
+    Dpop(&'a str),
     /// A provider's token.
     Backend {
         /// The provider's name.
@@ -46,7 +48,9 @@ impl<'a> Bearer<'a> {
     pub fn parse(header: Option<&'a [u8]>) -> Result<Self, BearerError> {
         let text = std::str::from_utf8(header.ok_or(BearerError::Missing)?).map_err(|_| BearerError::Malformed)?;
         let mut parts = text.split([' ', '\t']).filter(|part| !part.is_empty());
-        if !parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")) {
+        let scheme = parts.next().unwrap_or_default();
+        let is_dpop = scheme.eq_ignore_ascii_case("dpop");
+        if !is_dpop && !scheme.eq_ignore_ascii_case("bearer") {
             return Err(BearerError::OtherScheme);
         }
         if !text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
@@ -54,7 +58,9 @@ impl<'a> Bearer<'a> {
         }
         match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => Err(BearerError::NoToken),
+            (Some(token), None, _) if is_dpop => Ok(Self::Dpop(token)),
             (Some(token), None, _) => Ok(Self::Own(token)),
+            _ if is_dpop => Err(BearerError::TooManyParts),
             (Some(backend), Some(token), None) => Ok(Self::Backend { backend, token }),
             _ => Err(BearerError::TooManyParts),
         }
@@ -64,6 +70,7 @@ impl<'a> Bearer<'a> {
 impl fmt::Debug for Bearer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Dpop(_) => f.write_str("Dpop(hidden)"),
             Self::Own(_) => f.write_str("Own(hidden)"),
             Self::Backend { backend, .. } => write!(f, "Backend({backend:?}, hidden)"),
         }

@@ -1,4 +1,5 @@
-//! How a client says who it is: `client_secret_basic`, `client_secret_post` or `none` (RFC 6749 §2.3, RFC 7591 §2).
+//! How a client says who it is: by secret (RFC 6749 §2.3), by a signed assertion (RFC 7523), by a certificate (RFC 8705),
+//! or not at all.
 //!
 //! Not here: whether it is (`vestibule::client`).
 
@@ -9,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::OAuthError;
+use crate::jwt::Jwt;
 use crate::params::{Params, decode_form};
 
 /// A client authentication method, by its name in RFC 7591 §2.
@@ -18,16 +20,44 @@ pub enum ClientAuthenticationMethod {
     ClientSecretBasic,
     /// `client_secret` in the body.
     ClientSecretPost,
+    /// A JWT signed with the client's own key (OpenID Connect Core §9).
+    PrivateKeyJwt,
+    /// A JWT signed with the client secret.
+    ClientSecretJwt,
+    /// A certificate of a known authority, by its subject (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// A certificate that was registered itself (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
     /// No secret: a public client.
     None,
 }
 
 impl ClientAuthenticationMethod {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::PrivateKeyJwt,
+        Self::ClientSecretJwt,
+        Self::TlsClientAuth,
+        Self::SelfSignedTlsClientAuth,
+        Self::None,
+    ];
+
+    /// Whether it works with a client secret.
+    pub const fn needs_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt)
+    }
+
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
             Self::None => "none",
         }
     }
@@ -37,9 +67,10 @@ impl FromStr for ClientAuthenticationMethod {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None].into_iter().find(|method| method.as_str() == text).ok_or_else(
-            || format!("unknown token endpoint auth method `{text}`; known are client_secret_basic, client_secret_post, none"),
-        )
+        Self::ALL.into_iter().find(|method| method.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|method| method.as_str()).collect();
+            format!("unknown token endpoint auth method `{text}`; known are {}", known.join(", "))
+        })
     }
 }
 
@@ -48,10 +79,13 @@ impl FromStr for ClientAuthenticationMethod {
 pub struct ClientCredentials {
     /// Who it says it is.
     pub client_id: String,
-    /// How it proves that.
+    /// How it proves that. A request without any proof says `None`, also one whose certificate is its proof.
     pub method: ClientAuthenticationMethod,
     secret: Option<String>,
 }
+
+/// `client_assertion_type` (RFC 7523 §2.2).
+pub const JWT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl ClientCredentials {
     /// Reads the `Authorization` header, if it is Basic, and the body.
@@ -61,6 +95,9 @@ impl ClientCredentials {
     /// Basic header that cannot be read.
     pub fn read(authorization: Option<&[u8]>, params: &Params) -> Result<Self, OAuthError> {
         let in_body = params.get("client_id");
+        if let Some(assertion) = params.get("client_assertion") {
+            return Self::of_assertion(assertion, in_body, authorization.and_then(basic).is_some(), params);
+        }
         let Some(encoded) = authorization.and_then(basic) else {
             let client_id = in_body.ok_or_else(|| {
                 OAuthError::invalid_client("No client: send `client_id` in the body, or HTTP Basic.")
@@ -86,7 +123,37 @@ impl ClientCredentials {
         Ok(Self { client_id, method: ClientAuthenticationMethod::ClientSecretBasic, secret: Some(secret) })
     }
 
-    /// The secret it presented.
+    /// RFC 7523 §3: the assertion's subject is the client; whether its signature holds is for whoever knows the keys.
+    fn of_assertion(
+        assertion: &str,
+        in_body: Option<&str>,
+        has_basic: bool,
+        params: &Params,
+    ) -> Result<Self, OAuthError> {
+        if has_basic || params.get("client_secret").is_some() {
+            return Err(OAuthError::invalid_request("The client authenticates in two ways at once (RFC 6749 §2.3)."));
+        }
+        if params.get("client_assertion_type") != Some(JWT_ASSERTION) {
+            return Err(OAuthError::invalid_request(
+                "`client_assertion_type` must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer.",
+            ));
+        }
+        let unreadable = || OAuthError::invalid_client("The client assertion is not a signed JWT with a subject.");
+        let jwt = Jwt::parse(assertion).ok_or_else(unreadable)?;
+        let client_id = jwt.text("sub").ok_or_else(unreadable)?.to_owned();
+        if in_body.is_some_and(|in_body| in_body != client_id) {
+            return Err(OAuthError::invalid_client("The client assertion's subject is not `client_id`."));
+        }
+        let is_symmetric =
+            jwt.header.get("alg").and_then(serde_json::Value::as_str).is_some_and(|alg| alg.starts_with("HS"));
+        let method = match is_symmetric {
+            true => ClientAuthenticationMethod::ClientSecretJwt,
+            false => ClientAuthenticationMethod::PrivateKeyJwt,
+        };
+        Ok(Self { client_id, method, secret: Some(assertion.to_owned()) })
+    }
+
+    /// The secret, or the assertion, that it presented.
     pub fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }

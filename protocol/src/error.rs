@@ -20,6 +20,8 @@ pub struct OAuthError {
     pub field: Option<&'static str>,
     /// Seconds after which the same request may succeed (`Retry-After`).
     pub retry_after: Option<u32>,
+    /// A nonce for the client's next DPoP proof.
+    pub dpop_nonce: Option<String>,
     /// Whether the client tried HTTP Basic and is to be told that it failed (RFC 6749 §5.2).
     pub basic_challenge: bool,
     /// The HTTP status where it is not the code's own (see [`OAuthError::status`]).
@@ -29,7 +31,7 @@ pub struct OAuthError {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The words of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7009 §2.2.1.
+/// The words of the RFCs that this server speaks, first those of RFC 6749 §5.2 and RFC 6750 §3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -53,6 +55,44 @@ pub enum ErrorCode {
     TemporarilyUnavailable,
     /// Our own fault.
     ServerError,
+    /// A resource that is unknown here (RFC 8707 §2).
+    InvalidTarget,
+    /// The person or the operator said no.
+    AccessDenied,
+    /// No such response type, or not for this application.
+    UnsupportedResponseType,
+    /// Nobody is signed in and nobody may be asked (OpenID Connect Core §3.1.2.6).
+    LoginRequired,
+    /// The person has not agreed and may not be asked.
+    ConsentRequired,
+    /// The person would have to choose an account and may not be asked.
+    AccountSelectionRequired,
+    /// The person would have to do something and may not be asked.
+    InteractionRequired,
+    /// Request objects are not taken.
+    RequestNotSupported,
+    /// Request objects by reference are not taken.
+    RequestUriNotSupported,
+    /// The pushed request is unknown, used or expired.
+    InvalidRequestUri,
+    /// The request object is not signed by this client, or does not hold now (RFC 9101 §6).
+    InvalidRequestObject,
+    /// The way of signing in that was asked for is not there.
+    UnmetAuthenticationRequirements,
+    /// The person has not decided yet (RFC 8628 §3.5).
+    AuthorizationPending,
+    /// The device asks too often.
+    SlowDown,
+    /// The device code has expired.
+    ExpiredToken,
+    /// A redirect URI that cannot be registered (RFC 7591 §3.2.2).
+    InvalidRedirectUri,
+    /// Metadata that cannot be registered.
+    InvalidClientMetadata,
+    /// The DPoP proof does not hold (RFC 9449 §5).
+    InvalidDpopProof,
+    /// The DPoP proof needs the nonce that comes with this answer (RFC 9449 §8).
+    UseDpopNonce,
 }
 
 impl ErrorCode {
@@ -80,6 +120,25 @@ impl ErrorCode {
             Self::InsufficientScope => "insufficient_scope",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
+            Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::AccountSelectionRequired => "account_selection_required",
+            Self::InteractionRequired => "interaction_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 }
@@ -155,6 +214,7 @@ impl OAuthError {
             reason: None,
             field: None,
             retry_after: None,
+            dpop_nonce: None,
             basic_challenge: false,
             status: None,
             cause: None,

@@ -7,11 +7,11 @@
 //! (`provider::claims`).
 
 use aws_lc_rs::{constant_time, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 use serde_json::{Map, Value};
+
+use crate::jwt::{Jwt, instant, json_part};
 
 /// What a provider's ID tokens may be signed with where its entry does not say: everything asymmetric.
 pub const DEFAULT_ALGORITHMS: &[Algorithm] = &[
@@ -113,10 +113,7 @@ pub fn is_access_token(jwt: &str) -> bool {
 #[derive(Debug)]
 pub struct UnverifiedIdToken<'a> {
     algorithm: Algorithm,
-    kid: Option<String>,
-    claims: Map<String, Value>,
-    signed: &'a str,
-    signature: &'a str,
+    jwt: Jwt<'a>,
 }
 
 impl<'a> UnverifiedIdToken<'a> {
@@ -126,34 +123,23 @@ impl<'a> UnverifiedIdToken<'a> {
     /// # Errors
     /// `NotAJwt`, `AlgorithmRefused`, `Malformed`, `WrongIssuer`.
     pub fn parse(token: &'a str, expected: &Expected<'_>) -> Result<Self, IdTokenError> {
-        let mut parts = token.split('.');
-        let (Some(head), Some(body), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(IdTokenError::NotAJwt);
-        };
-        let header = json_part(head).ok_or(IdTokenError::NotAJwt)?;
-        let algorithm = header
-            .get("alg")
-            .and_then(Value::as_str)
-            .and_then(|name| name.parse().ok())
+        let jwt = Jwt::parse(token).ok_or(IdTokenError::NotAJwt)?;
+        let algorithm = jwt
+            .algorithm()
             .filter(|algorithm| expected.algorithms.contains(algorithm))
             .ok_or(IdTokenError::AlgorithmRefused)?;
         // RFC 7515 §4.1.11: an extension that we must understand and do not.
-        if header.contains_key("crit") {
+        if jwt.header.contains_key("crit") {
             return Err(IdTokenError::Malformed("crit"));
         }
-        let kid = match header.get("kid") {
-            None => None,
-            Some(Value::String(kid)) => Some(kid.clone()),
-            Some(_) => return Err(IdTokenError::Malformed("kid")),
-        };
-        let claims = json_part(body).ok_or(IdTokenError::NotAJwt)?;
-        let issuer = claims.get("iss").and_then(Value::as_str).ok_or(IdTokenError::Malformed("iss"))?;
+        if jwt.header.get("kid").is_some_and(|kid| !kid.is_string()) {
+            return Err(IdTokenError::Malformed("kid"));
+        }
+        let issuer = jwt.text("iss").ok_or(IdTokenError::Malformed("iss"))?;
         if !expected.issuers.iter().any(|known| known == issuer) {
             return Err(IdTokenError::WrongIssuer);
         }
-        let signed = token.get(..head.len() + 1 + body.len()).ok_or(IdTokenError::NotAJwt)?;
-        Ok(Self { algorithm, kid, claims, signed, signature })
+        Ok(Self { algorithm, jwt })
     }
 
     /// Whether the key is the client secret rather than one of the provider's published keys.
@@ -173,17 +159,17 @@ impl<'a> UnverifiedIdToken<'a> {
             secret = DecodingKey::from_secret(text.as_bytes());
             &secret
         } else {
-            keys.find(self.kid.as_deref(), self.algorithm)
-                .ok_or_else(|| IdTokenError::UnknownKey { kid: self.kid.clone() })?
+            let kid = self.jwt.kid();
+            keys.find(kid, self.algorithm).ok_or_else(|| IdTokenError::UnknownKey { kid: kid.map(str::to_owned) })?
         };
-        let good = jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, self.algorithm);
-        if !good.unwrap_or(false) {
+        if !self.jwt.verify(key, self.algorithm) {
             return Err(IdTokenError::BadSignature);
         }
-        check_audience(&self.claims, expected.client_ids)?;
-        let expires_at = check_times(&self.claims, expected.now)?;
-        check_nonce(&self.claims, expected)?;
-        Ok(VerifiedIdToken { claims: self.claims, expires_at })
+        let claims = self.jwt.claims;
+        check_audience(&claims, expected.client_ids)?;
+        let expires_at = check_times(&claims, expected.now)?;
+        check_nonce(&claims, expected)?;
+        Ok(VerifiedIdToken { claims, expires_at })
     }
 }
 
@@ -204,29 +190,17 @@ fn check_audience(claims: &Map<String, Value>, client_ids: &[String]) -> Result<
 }
 
 fn check_times(claims: &Map<String, Value>, now: i64) -> Result<i64, IdTokenError> {
-    let expires_at = instant(claims, "exp")?.ok_or(IdTokenError::Malformed("exp"))?;
+    let number = |name: &'static str| instant(claims, name).map_err(|_| IdTokenError::Malformed(name));
+    let expires_at = number("exp")?.ok_or(IdTokenError::Malformed("exp"))?;
     if expires_at.saturating_add(LEEWAY) <= now {
         return Err(IdTokenError::Expired);
     }
     for name in ["nbf", "iat"] {
-        if instant(claims, name)?.is_some_and(|at| at.saturating_sub(LEEWAY) > now) {
+        if number(name)?.is_some_and(|at| at.saturating_sub(LEEWAY) > now) {
             return Err(IdTokenError::NotYetValid);
         }
     }
     Ok(expires_at)
-}
-
-/// A NumericDate (RFC 7519 §2), which may have a fraction.
-fn instant(claims: &Map<String, Value>, name: &'static str) -> Result<Option<i64>, IdTokenError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::Number(number)) => {
-            #[expect(clippy::cast_possible_truncation, reason = "a float beyond i64 saturates")]
-            let at = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64));
-            at.map(Some).ok_or(IdTokenError::Malformed(name))
-        }
-        Some(_) => Err(IdTokenError::Malformed(name)),
-    }
 }
 
 fn check_nonce(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), IdTokenError> {
@@ -238,10 +212,6 @@ fn check_nonce(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(
 
 fn sha256_hex(text: &str) -> String {
     crate::hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-}
-
-fn json_part(part: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 /// The public keys that a provider publishes (RFC 7517), as far as they can verify a signature.
@@ -275,6 +245,11 @@ impl KeySet {
         if keys.is_empty() { Err(KeySetError) } else { Ok(Self { keys }) }
     }
 
+    /// A set of one key. `None`: not a key to verify signatures with.
+    pub fn of_one(jwk: &Value) -> Option<Self> {
+        PublicKey::read(jwk).map(|key| Self { keys: vec![key] })
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -286,7 +261,7 @@ impl KeySet {
     }
 
     /// The key with this `kid` that fits the algorithm; without a `kid`, the only one that fits.
-    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
+    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut fitting = self.keys.iter().filter(|key| key.can_verify(algorithm));
         match kid {
             Some(kid) => fitting.find(|key| key.kid.as_deref() == Some(kid)).map(|found| &found.key),

@@ -5,12 +5,18 @@
 //!
 //! Not here: whoever calls the network (`vestibule::upstream`), whoever stores (`vestibule::store`).
 
+pub mod authorization;
 pub mod bearer;
 pub mod client_credentials;
+pub mod client_metadata;
+pub mod dpop;
 pub mod error;
 pub mod grant_type;
 pub mod jose;
+pub mod jwk;
+pub mod jwt;
 pub mod params;
+pub mod pkce;
 pub mod profile;
 pub mod provider;
 pub mod redirect_uri;

@@ -12,6 +12,9 @@ use crate::error::OAuthError;
 /// Parameters that clients of the Django stack send as a JSON number; all others are texts.
 const INTEGERS: [&str; 1] = ["association_id"];
 
+/// Parameters that may be sent several times (RFC 8707 §2, RFC 8693 §2.1), and the check boxes of our own form.
+const REPEATABLE: [&str; 3] = ["resource", "audience", "grant_types"];
+
 /// The parameters of one request. `Debug` shows their names only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
@@ -37,23 +40,41 @@ impl Params {
     /// # Errors
     /// `invalid_request`, as the head of this module says.
     pub fn from_json(body: &[u8]) -> Result<Self, OAuthError> {
-        let mut params = Self::default();
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(params);
+            return Ok(Self::default());
         }
         let mut json = serde_json::Deserializer::from_slice(body);
         let pairs = json.deserialize_map(Pairs).and_then(|pairs| json.end().map(|()| pairs)).map_err(|error| {
             OAuthError::invalid_request("The body must be one JSON object whose values are texts.").with_cause(error)
         })?;
-        for (name, value) in pairs {
-            params.add(name, value)?;
-        }
-        Ok(params)
+        Self::from_pairs(pairs)
     }
 
     /// A parameter's value. `None`: not sent, or sent empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter that may be sent several times.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Every parameter with its value, as sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The same parameters from pairs.
+    ///
+    /// # Errors
+    /// `invalid_request`, as the head of this module says.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, OAuthError> {
+        let mut params = Self::default();
+        for (name, value) in pairs {
+            params.add(name, value)?;
+        }
+        Ok(params)
     }
 
     /// A parameter that must be there.
@@ -73,7 +94,7 @@ impl Params {
         if name.contains('\0') || value.contains('\0') {
             return Err(malformed());
         }
-        if self.0.iter().any(|(own, _)| *own == name) {
+        if !REPEATABLE.contains(&name.as_str()) && self.0.iter().any(|(own, _)| *own == name) {
             return Err(OAuthError::invalid_request("A parameter was sent more than once (RFC 6749 §3.2)."));
         }
         self.0.push((name, value));

@@ -4,8 +4,11 @@ use std::fmt;
 
 use crate::error::OAuthError;
 
-/// OpenID Connect's own scopes (OpenID Connect Core §5.4): always known, never given unasked.
-pub const OPENID_SCOPES: [&str; 5] = ["openid", "profile", "email", "address", "phone"];
+/// OpenID Connect's own scopes (OpenID Connect Core §5.4, §11): always known, never given unasked.
+pub const OPENID_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+
+/// For a person's own applications and authorizations over JSON: always known, never given unasked.
+pub const APPLICATIONS_SCOPE: &str = "applications";
 
 /// A set of scope tokens, without repetition, in the order in which they were first named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,15 +19,42 @@ pub enum TokenKind {
     RefreshToken,
     /// An application's secret.
     ClientSecret,
+    /// Given to the client through the browser, once.
+    AuthorizationCode,
+    /// A browser session's cookie.
+    Session,
+    /// Polls for a device.
+    DeviceCode,
+    /// Names a pushed request.
+    RequestUri,
+    /// Manages a registration (RFC 7592).
+    RegistrationToken,
 }
 
 impl TokenKind {
+    /// All of them.
+    const ALL: [Self; 8] = [
+        Self::AccessToken,
+        Self::RefreshToken,
+        Self::ClientSecret,
+        Self::AuthorizationCode,
+        Self::Session,
+        Self::DeviceCode,
+        Self::RequestUri,
+        Self::RegistrationToken,
+    ];
+
     /// The four characters before the random part.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::AccessToken => "vat_",
             Self::RefreshToken => "vrt_",
             Self::ClientSecret => "vcs_",
+            Self::AuthorizationCode => "vac_",
+            Self::Session => "vss_",
+            Self::DeviceCode => "vdc_",
+            Self::RequestUri => "vru_",
+            Self::RegistrationToken => "vrg_",
         }
     }
 }
@@ -49,6 +76,11 @@ impl PlainToken {
         let sum = checksum(&text);
         text.push_str(&sum);
         Self(text)
+    }
+
+    /// An access token that is a JWT (RFC 9068). What is stored in its place is the digest of its id, not [`PlainToken::digest`].
+    pub fn of_jwt(jwt: String) -> Self {
+        Self(jwt)
     }
 
     /// The presented token itself, to be given back as it came. `None`: not one that we could have made.
@@ -115,10 +147,9 @@ impl fmt::Debug for TokenDigest {
 
 /// Whether this text is a secret of ours, of any kind, whole and unchanged.
 pub fn is_ours(text: &str) -> bool {
-    let known = [TokenKind::AccessToken, TokenKind::RefreshToken, TokenKind::ClientSecret];
     text.len() == 4 + RANDOM_CHARS + CHECKSUM_CHARS
         && text.is_ascii()
-        && known.iter().any(|kind| text.starts_with(kind.prefix()))
+        && TokenKind::ALL.iter().any(|kind| text.starts_with(kind.prefix()))
         && checksum(&text[..4 + RANDOM_CHARS]) == text[4 + RANDOM_CHARS..]
 }
 

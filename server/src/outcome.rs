@@ -28,6 +28,12 @@ impl From<store::Error> for Failure {
     }
 }
 
+impl From<vestibule::protocol::OAuthError> for Failure {
+    fn from(error: vestibule::protocol::OAuthError) -> Self {
+        Self::Refused(vestibule::describe(&error))
+    }
+}
+
 /// What a command ends with.
 pub type Outcome = Result<(), Failure>;
 

@@ -125,7 +125,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     for (arguments, hint) in [
         (vec!["--client-type", "public", "--grant-type", "client-credentials"], "confidential"),
         (vec!["--client-type", "public", "--client-secret", "0123456789abcdef"], "no client secret"),
-        (vec!["--client-type", "confidential", "--client-secret", "short"], "16 characters"),
+        (vec!["--client-type", "confidential", "--client-secret", ""], "not empty"),
         (vec!["--client-type", "confidential", "--client-secret", "pbkdf2_sha256$1000$salt$hash"], "hash of a secret"),
         (vec!["--client-type", "confidential", "--redirect-uri", "http://app.example/cb"], "must be https"),
         (vec!["--client-type", "confidential", "--grant-type", "authorization-code"], "--redirect-uri"),
@@ -133,7 +133,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         (vec!["--client-type", "confidential", "--owner", "nobody"], "nobody"),
         (
             vec!["--client-type", "public", "--token-endpoint-auth-method", "client_secret_basic"],
-            "`none` is for public",
+            "authentication method is `none`",
         ),
     ] {
         let output = app(&arguments);

@@ -6,14 +6,24 @@
 
 use vestibule_protocol::{GrantType, OAuthError, Params, Reason};
 
-use super::{TokenRequest, scope_or_default};
+use super::TokenRequest;
 use crate::context::Context;
 use crate::identity::link::{self, Arrival};
-use crate::issue::{self, Approval, TokenResponse};
+use crate::issue::{self, TokenResponse};
+use crate::store::user::User;
 use crate::upstream::{Credential, Identified, Presented, Provider};
 
-pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let (provider, identified) = identify(cx, request.params).await?;
+    let user = person(cx, provider, &identified).await?;
+    issue::tokens(cx, request.approve(cx, Some(&user), GrantType::ConvertToken)).await
+}
+
+/// The person behind an account at a provider; a new one if need be.
+///
+/// # Errors
+/// What [`link::sign_in`] says.
+pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) -> Result<User, OAuthError> {
     let tokens = identified.tokens.to_json();
     let arrival = Arrival {
         provider: provider.name(),
@@ -23,13 +33,7 @@ pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<T
     };
     let linked = link::sign_in(cx, &arrival).await;
     cx.metrics.converted(provider.name(), linked.as_ref().err());
-    let user = linked?.user;
-    let scope = scope_or_default(cx, &mut request);
-    issue::tokens(
-        cx,
-        Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::ConvertToken },
-    )
-    .await
+    Ok(linked?.user)
 }
 
 /// The account at a provider that a request presents by `backend` and `token` or `code`; also for `connect-backend`.
@@ -37,8 +41,7 @@ pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<T
 /// # Errors
 /// 400 for parameters that are missing or contradict each other, else what [`crate::upstream::Upstream::identify`] says.
 pub async fn identify<'cx>(cx: &'cx Context, params: &Params) -> Result<(&'cx Provider, Identified), OAuthError> {
-    let backend = params.required("backend")?;
-    let provider = cx.upstream.provider(backend).ok_or_else(|| unknown_backend(cx, backend))?;
+    let provider = provider(cx, params)?;
     let credential = match (params.get("token"), params.get("code")) {
         (Some(_), Some(_)) => return Err(OAuthError::invalid_request("Send `token` or `code`, not both.")),
         (Some(token), None) => Credential::Token(token.to_owned()),
@@ -52,12 +55,32 @@ pub async fn identify<'cx>(cx: &'cx Context, params: &Params) -> Result<(&'cx Pr
             return Err(OAuthError::invalid_request(sentence).with_field("token"));
         }
     };
-    let presented = Presented { credential, nonce: params.get("nonce").map(str::to_owned) };
+    let identified = identify_by(cx, provider, credential, params.get("nonce")).await?;
+    Ok((provider, identified))
+}
+
+/// The account at a provider that a credential stands for.
+///
+/// # Errors
+/// What [`crate::upstream::Upstream::identify`] says.
+pub async fn identify_by(
+    cx: &Context,
+    provider: &Provider,
+    credential: Credential,
+    nonce: Option<&str>,
+) -> Result<Identified, OAuthError> {
+    let presented = Presented { credential, nonce: nonce.map(str::to_owned) };
     let identified = cx.upstream.identify(provider, &presented).await;
     if let Err(error) = &identified {
         cx.metrics.converted(provider.name(), Some(error));
     }
-    Ok((provider, identified?))
+    identified
+}
+
+/// The provider that a request names by `backend`.
+pub(super) fn provider<'cx>(cx: &'cx Context, params: &Params) -> Result<&'cx Provider, OAuthError> {
+    let backend = params.required("backend")?;
+    cx.upstream.provider(backend).ok_or_else(|| unknown_backend(cx, backend))
 }
 
 /// The names that are mixed up most are told apart.

@@ -2,22 +2,17 @@
 
 use vestibule_protocol::{GrantType, OAuthError};
 
-use super::{TokenRequest, scope_or_default};
+use super::TokenRequest;
 use crate::context::Context;
 use crate::identity::sign_in;
-use crate::issue::{self, Approval, TokenResponse};
+use crate::issue::{self, TokenResponse};
 
-pub(super) async fn run(cx: &Context, mut request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
+pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let username = request.params.required("username")?;
     let password = request.params.required("password")?;
     // One answer for "no such user", "wrong password" and "inactive": nobody learns which names exist.
-    let user = sign_in::by_password(cx, username, password)
+    let user = sign_in::by_password(cx, username, password, request.address)
         .await?
         .ok_or_else(|| OAuthError::invalid_grant("Invalid credentials given."))?;
-    let scope = scope_or_default(cx, &mut request);
-    issue::tokens(
-        cx,
-        Approval { application: request.application, user: Some(&user), scope, grant_type: GrantType::Password },
-    )
-    .await
+    issue::tokens(cx, request.approve(cx, Some(&user), GrantType::Password)).await
 }

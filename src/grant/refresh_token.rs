@@ -7,9 +7,10 @@ use vestibule_protocol::OAuthError;
 
 use super::TokenRequest;
 use crate::context::Context;
-use crate::issue::{self, TokenResponse};
+use crate::issue::{self, Refresh, TokenResponse};
 
 pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let presented = request.params.required("refresh_token")?;
-    issue::refresh(cx, request.application, presented, request.scope).await
+    let wanted = Refresh { scope: request.scope, resources: request.resources, sender: request.sender };
+    issue::refresh(cx, request.application, presented, wanted).await
 }

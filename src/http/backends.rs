@@ -1,17 +1,17 @@
 //! `GET backends`: which providers are enabled, and for somebody who is signed in which are connected.
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use vestibule_protocol::OAuthError;
 
-use super::body::single;
+use super::body::Caller;
+use super::cookie;
 use super::respond::ApiError;
-use crate::authenticate::{self, Accept};
 use crate::context::Ctx;
+use crate::session;
 use crate::store::association::{self, Association};
 
 #[derive(Serialize)]
@@ -39,13 +39,19 @@ struct Connected<'a> {
     uid: &'a str,
 }
 
-pub(super) async fn backends(State(cx): State<Ctx>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let associations: Option<Vec<Association>> = match single(&headers, AUTHORIZATION)? {
+pub(super) async fn backends(State(cx): State<Ctx>, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    // By a token, or by the session of a browser.
+    let user_id = if parts.headers.contains_key(AUTHORIZATION) {
+        Caller::from_request_parts(&mut parts, &cx).await?.0.user().map(|user| user.id)
+    } else if let Some(cookie) = cookie::read(&cx, &parts.headers, "session") {
+        session::find(&cx, &cookie).await?.map(|session| session.user.id)
+    } else {
+        None
+    };
+    let associations: Option<Vec<Association>> = match user_id {
+        Some(id) => Some(association::of_user(&cx.db, id).await.map_err(OAuthError::from)?),
         None => None,
-        header => match authenticate::bearer(&cx, header, Accept::Both).await?.user() {
-            Some(user) => Some(association::of_user(&cx.db, user.id).await.map_err(OAuthError::from)?),
-            None => None,
-        },
     };
     let backends = cx
         .upstream

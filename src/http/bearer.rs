@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use tower::{Layer, Service};
 use vestibule_protocol::{ErrorCode, OAuthError, Scope};
 
-use super::body::single;
-use super::respond::ApiError;
+use super::body::{presented, single};
+use super::respond::{ApiError, name_metadata};
 use crate::authenticate::{self, Accept, Identity};
 use crate::context::Ctx;
 use crate::store::BoxFuture;
@@ -73,31 +73,34 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh); // the one that is ready
         let AuthenticateLayer { cx, accept } = self.layer.clone();
-        let header = single(request.headers(), AUTHORIZATION).map(|header| header.map(<[u8]>::to_vec));
         Box::pin(async move {
-            match identify(&cx, header, accept).await {
-                Ok(Some(identity)) => drop(request.extensions_mut().insert(identity)),
+            let (mut parts, body) = request.into_parts();
+            match identify(&cx, &mut parts, accept).await {
+                Ok(Some(identity)) => drop(parts.extensions.insert(identity)),
                 Ok(None) => {}
-                Err(error) => return Ok(ApiError(error).into_response()),
+                Err(error) => {
+                    let mut response = ApiError(error).into_response();
+                    name_metadata(&cx, &mut response);
+                    return Ok(response);
+                }
             }
-            inner.call(request).await
+            let mut response = inner.call(Request::from_parts(parts, body)).await?;
+            name_metadata(&cx, &mut response);
+            Ok(response)
         })
     }
 }
 
-async fn identify(
-    cx: &Ctx,
-    header: Result<Option<Vec<u8>>, OAuthError>,
-    accept: Accept,
-) -> Result<Option<Identity>, OAuthError> {
-    match header? {
-        None => Ok(None),
-        Some(header) => authenticate::bearer(cx, Some(&header), accept).await.map(Some),
-    }
+async fn identify(cx: &Ctx, parts: &mut Parts, accept: Accept) -> Result<Option<Identity>, OAuthError> {
+    let Some(header) = single(&parts.headers, AUTHORIZATION)?.map(<[u8]>::to_vec) else { return Ok(None) };
+    let presented = presented(cx, parts)?;
+    let identity = authenticate::bearer(cx, Some(&header), &presented, accept).await?;
+    identity.must_be_for(&cx.settings, None)?;
+    Ok(Some(identity))
 }
 
 /// The person who makes a request, in a handler below [`AuthenticateLayer`]. Reads as a [`User`].

@@ -3,16 +3,20 @@
 //! The body is bounded before it is read. Parameters count in the body only: a query string ends up in logs
 //! (RFC 6749 §2.3.1), so it is refused rather than ignored.
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header::HeaderName};
-use vestibule_protocol::{ClientCredentials, OAuthError, Params};
+use base64::Engine as _;
+use vestibule_protocol::{ClientCredentials, ErrorCode, OAuthError, Params};
 
+use super::cors::CalledBy;
 use super::respond::{ApiError, Refusal};
+use super::visitor::address;
 use crate::authenticate::{self, Accept, Identity};
-use crate::context::Ctx;
+use crate::context::{Context, Ctx};
+use crate::sender::{Certificate, Presented};
 
 /// The parameters of a body.
 pub(super) struct Body(pub Params);
@@ -21,6 +25,16 @@ pub(super) struct Body(pub Params);
 pub(super) struct ClientCall {
     pub credentials: ClientCredentials,
     pub params: Params,
+    /// Keys that came along.
+    pub presented: Presented,
+    accept: String,
+}
+
+impl ClientCall {
+    /// Whether `Accept` names this media type.
+    pub fn wants(&self, media_type: &str) -> bool {
+        self.accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim() == media_type)
+    }
 }
 
 /// Who makes a request, by its Bearer header.
@@ -34,22 +48,9 @@ impl FromRequest<Ctx> for Body {
             let sentence = "Parameters are taken from the body only; send none in the query string.";
             return Err(OAuthError::invalid_request(sentence).into());
         }
-        let limit = cx.settings.http.max_body_bytes;
-        let headers = request.headers();
-        let announced =
-            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit as u64) {
-            return Err(too_large(limit).into());
-        }
-        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return Err(OAuthError::invalid_request("The body is compressed; send it as it is.").into());
-        }
-        let media_type = media_type(headers);
-        let body = to_bytes(request.into_body(), limit).await.map_err(|error| match is_too_large(&error) {
-            true => too_large(limit),
-            false => OAuthError::invalid_request("The body could not be read.").with_cause(error),
-        })?;
+        let media_type = media_type(request.headers());
+        let headers = request.headers().clone();
+        let body = bounded(cx, &headers, request.into_body()).await?;
         match media_type.as_str() {
             "application/json" => Ok(Self(Params::from_json(&body)?)),
             "application/x-www-form-urlencoded" => Ok(Self(Params::from_form(&body)?)),
@@ -67,9 +68,14 @@ impl FromRequest<Ctx> for ClientCall {
 
     async fn from_request(request: Request, cx: &Ctx) -> Result<Self, Refusal> {
         let authorization = single(request.headers(), AUTHORIZATION)?.map(<[u8]>::to_vec);
-        let Body(params) = Body::from_request(request, cx).await?;
+        let (mut parts, body) = request.into_parts();
+        let presented = presented(cx, &mut parts)?;
+        let extensions = parts.extensions.clone();
+        let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let Body(params) = Body::from_request(Request::from_parts(parts, body), cx).await?;
         let credentials = ClientCredentials::read(authorization.as_deref(), &params)?;
-        Ok(Self { credentials, params })
+        CalledBy::note(&extensions, &credentials.client_id);
+        Ok(Self { credentials, params, presented, accept })
     }
 }
 
@@ -77,9 +83,75 @@ impl FromRequestParts<Ctx> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, cx: &Ctx) -> Result<Self, ApiError> {
+        let presented = presented(cx, parts)?;
         let header = single(&parts.headers, AUTHORIZATION)?;
-        Ok(Self(authenticate::bearer(cx, header, Accept::Both).await?))
+        let identity = authenticate::bearer(cx, header, &presented, Accept::Both).await?;
+        if let Some(client_id) = identity.client_id() {
+            CalledBy::note(&parts.extensions, client_id);
+        }
+        Ok(Self(identity))
     }
+}
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The keys that a request brings along, and the address for which a proof must be made.
+pub(super) fn presented(cx: &Context, parts: &mut Parts) -> Result<Presented, OAuthError> {
+    let headers = &parts.headers;
+    let proof = match single(headers, DPOP) {
+        Ok(proof) => proof.map(|proof| String::from_utf8_lossy(proof).into_owned()),
+        // RFC 9449 §4.3: not more than one.
+        Err(_) => {
+            let sentence = "There are two `DPoP` headers; send one proof.";
+            return Err(OAuthError::new(ErrorCode::InvalidDpopProof, sentence));
+        }
+    };
+    Ok(Presented {
+        proof,
+        certificate: certificate(cx, headers),
+        method: parts.method.as_str().to_owned(),
+        url: format!("{}{}", cx.settings.public_url(), parts.uri.path()),
+        address: address(cx, parts),
+    })
+}
+
+/// The client's certificate in the headers that a proxy sets, where the operator has said so (RFC 8705 §6.5).
+fn certificate(cx: &Context, headers: &HeaderMap) -> Option<Certificate> {
+    let header = |name: &Option<String>| {
+        let value = headers.get(name.as_deref()?)?.to_str().ok()?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    let subject = header(&cx.settings.mutual_tls.subject_header);
+    let der = header(&cx.settings.mutual_tls.certificate_header).and_then(|text| der(&text)).unwrap_or_default();
+    (subject.is_some() || !der.is_empty()).then_some(Certificate { der, subject })
+}
+
+/// PEM, percent-encoded as nginx writes it or on one line, or the base64 of RFC 9440 between colons.
+fn der(text: &str) -> Option<Vec<u8>> {
+    let text = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+    let inner = match text.split_once("-----BEGIN CERTIFICATE-----") {
+        Some((_, rest)) => rest.split_once("-----END CERTIFICATE-----")?.0,
+        None => text.trim_matches(':'),
+    };
+    let compact: String = inner.chars().filter(|c| !c.is_whitespace()).collect();
+    base64::engine::general_purpose::STANDARD.decode(compact).ok().filter(|der| !der.is_empty())
+}
+
+/// A whole body, within the limit, as it was sent.
+pub(super) async fn bounded(cx: &Context, headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, OAuthError> {
+    let limit = cx.settings.http.max_body_bytes;
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(OAuthError::invalid_request("The body is compressed; send it as it is."));
+    }
+    to_bytes(body, limit).await.map_err(|error| match is_too_large(&error) {
+        true => too_large(limit),
+        false => OAuthError::invalid_request("The body could not be read.").with_cause(error),
+    })
 }
 
 /// A header's value, which must not be there twice.

@@ -1,23 +1,38 @@
 //! The only room with axum. This page is the whole route table; an endpoint is a file.
 
+mod account;
+mod authorize;
 mod backends;
 pub mod bearer;
 mod body;
 mod connect;
+mod cookie;
+mod cors;
+mod device;
+mod discovery;
 mod introspect;
 mod invalidate;
+mod login;
+mod logout;
 mod observe;
+mod page;
+mod par;
 mod probe;
+mod register;
 mod respond;
 mod revoke;
+mod sign_in;
+mod style;
 mod token;
 mod userinfo;
 mod verify;
+mod visitor;
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
+use account::applications;
 pub use respond::ApiError;
 
 use crate::context::Ctx;
@@ -25,10 +40,24 @@ use crate::context::Ctx;
 /// Every endpoint, under its full path.
 pub fn router(cx: &Ctx) -> Router {
     let mount = cx.settings.mount.trim_end_matches('/').to_owned();
-    let endpoints: [(&str, MethodRouter<Ctx>); 11] = [
+    let document = discovery::document(cx);
+    let discovered = || {
+        let document = document.clone();
+        get(move || async move { discovery::fresh(document) })
+    };
+    // Scripts on other origins may call these, for the applications that name their origin.
+    let for_scripts: [(&str, MethodRouter<Ctx>); 9] = [
         ("token", post(token::token)),
         ("convert-token", post(token::convert)),
         ("revoke-token", post(revoke::revoke)),
+        ("device-authorization", post(device::begin)),
+        ("par", post(par::par)),
+        ("userinfo", get(userinfo::userinfo).post(userinfo::userinfo)),
+        ("jwks", get(discovery::jwks)),
+        (".well-known/openid-configuration", discovered()),
+        (".well-known/oauth-authorization-server", discovered()),
+    ];
+    let endpoints: [(&str, MethodRouter<Ctx>); 24] = [
         ("introspect", post(introspect::introspect)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
@@ -37,20 +66,61 @@ pub fn router(cx: &Ctx) -> Router {
         ("backends", get(backends::backends)),
         // A proxy may ask with the method of the request that it guards.
         ("verify", any(verify::verify)),
-        ("userinfo", get(userinfo::userinfo).post(userinfo::userinfo)),
+        ("authorize", get(authorize::get).post(authorize::post)),
+        ("consent", post(authorize::consent)),
+        ("login/{backend}", get(login::begin)),
+        ("complete/{backend}", get(login::complete).post(login::complete_form)),
+        ("device", get(device::get).post(device::post)),
+        ("logout", get(logout::get).post(logout::post)),
+        ("logout/confirm", post(logout::confirm)),
+        ("register", post(register::register)),
+        ("register/{client_id}", get(register::get).put(register::put).delete(register::delete)),
+        ("applications", get(applications::collection).post(applications::collection)),
+        ("applications/register", get(applications::new).post(applications::register)),
+        ("applications/{client_id}", get(applications::one).patch(applications::one).delete(applications::one)),
+        ("applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
+        ("authorized_tokens", get(account::authorized).post(account::withdraw)),
+        ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
+        ("style.css", get(style::style)),
+        (".well-known/oauth-protected-resource", get(discovery::resource)),
     ];
+    let well_known = [
+        "/.well-known/openid-configuration".to_owned(),
+        "/.well-known/oauth-authorization-server".to_owned(),
+        // RFC 8414 §3.1 puts the issuer's path behind; some clients do so for OpenID Connect too.
+        format!("/.well-known/openid-configuration{mount}"),
+        format!("/.well-known/oauth-authorization-server{mount}"),
+    ];
+    let mut open: Router<Ctx> = Router::new();
+    for path in well_known.iter().filter(|path| !path.is_empty()) {
+        open = both(open, path, &discovered());
+    }
+    for (name, endpoint) in for_scripts {
+        open = both(open, &format!("{mount}/{name}"), &endpoint);
+    }
+    let open = open.layer(middleware::from_fn_with_state(cx.clone(), cors::cors));
     let mut router = Router::new()
         .route("/healthz", get(probe::healthz))
         .route("/readyz", get(probe::readyz))
-        .route("/metrics", get(probe::metrics));
+        .route("/metrics", get(probe::metrics))
+        .route("/.well-known/oauth-protected-resource", get(discovery::resource))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(discovery::resource))
+        .route("/account/", get(account::home))
+        .route("/account", get(account::home));
+    router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
+    router = both(router, "/account/sessions", &get(account::sessions).post(account::end_sessions));
     for (name, endpoint) in endpoints {
-        // Every path answers with and without a slash at its end: Django's clients have it.
-        router =
-            router.route(&format!("{mount}/{name}"), endpoint.clone()).route(&format!("{mount}/{name}/"), endpoint);
+        router = both(router, &format!("{mount}/{name}"), &endpoint);
     }
     router
+        .merge(open)
         .fallback(respond::not_found)
         .method_not_allowed_fallback(respond::method_not_allowed)
         .layer(middleware::from_fn_with_state(cx.clone(), observe::observe))
         .with_state(cx.clone())
+}
+
+/// A path answers with and without a slash at its end: Django's clients have it.
+fn both(router: Router<Ctx>, path: &str, endpoint: &MethodRouter<Ctx>) -> Router<Ctx> {
+    router.route(path, endpoint.clone()).route(&format!("{path}/"), endpoint.clone())
 }

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use vestibule_protocol::{OAuthError, hex};
 
-use super::respond::{Refusal, Refused};
+use super::respond::{Refusal, Refused, name_metadata};
 use crate::context::{Ctx, random};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,11 +34,15 @@ pub(super) async fn observe(State(cx): State<Ctx>, request: Request, next: Next)
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    if cx.settings.public_url.as_deref().is_some_and(|url| url.starts_with("https://")) {
+    // A page has a policy of its own.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    if cx.settings.is_https() {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     headers.insert(REQUEST_ID, request_id.clone());
+    name_metadata(&cx, &mut response);
 
     let route = route.as_ref().map_or("-", MatchedPath::as_str);
     let status = response.status().as_u16();

@@ -7,10 +7,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use vestibule_protocol::{ErrorCode, OAuthError};
+
+use crate::context::Context;
+
+/// The nonce for the next DPoP proof (RFC 9449 §8).
+pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A refusal of an OAuth endpoint, as a response.
 #[derive(Debug)]
@@ -47,6 +52,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let error = &self.0;
         let challenge = match (error.status(), error.code) {
+            // RFC 9449 §7.1
+            (401, ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce) => {
+                Some(format!("DPoP realm=\"api\", error=\"{}\", algs=\"ES256 EdDSA PS256 RS256\"", error.code.as_str()))
+            }
             (401 | 403, ErrorCode::InvalidToken | ErrorCode::InsufficientScope) => {
                 let sentence: String =
                     error.description.chars().filter(|c| c.is_ascii() && !matches!(c, '"' | '\\')).collect();
@@ -88,11 +97,31 @@ fn respond(error: OAuthError, challenge: Option<String>, detail: Option<String>)
     if let Some(challenge) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
+    if let Some(nonce) = error.dpop_nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     response.extensions_mut().insert(Refused(Arc::new(error)));
     response
+}
+
+/// Tells whoever was refused for want of a token where to learn who issues some (RFC 9728 §5.1).
+pub(super) fn name_metadata(cx: &Context, response: &mut Response) {
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return;
+    }
+    let Some(challenge) = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
+    if !challenge.starts_with("Bearer") || challenge.contains("resource_metadata") {
+        return;
+    }
+    let address = format!("{}/.well-known/oauth-protected-resource", cx.settings.public_url());
+    if let Ok(named) = HeaderValue::from_str(&format!("{challenge}, resource_metadata=\"{address}\"")) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, named);
+    }
 }
 
 /// 404, for a path that is none.

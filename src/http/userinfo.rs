@@ -1,36 +1,64 @@
-//! `GET`/`POST userinfo` (OpenID Connect Core §5.3): the claims of the person, by the scopes of the token.
+//! `GET`/`POST userinfo` (OpenID Connect Core §5.3): the claims of the person, by the scopes of the token and by what its
+//! request named.
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use vestibule_protocol::OAuthError;
 
 use super::bearer::{person, require_scope};
-use super::body::Caller;
+use super::body::{Body, Caller};
 use super::respond::ApiError;
+use crate::authenticate::Identity;
 use crate::context::Ctx;
+use crate::{claims, client, issue};
 
-pub(super) async fn userinfo(State(_): State<Ctx>, Caller(identity): Caller) -> Result<Response, ApiError> {
+pub(super) async fn userinfo(State(cx): State<Ctx>, request: Request) -> Result<Response, ApiError> {
+    let Caller(identity) = caller(&cx, request).await?;
     require_scope(identity.scope(), "openid")?;
     let user = person(&identity)?;
-    let mut claims = Map::new();
-    claims.insert("sub".to_owned(), user.id.to_string().into());
-    // §5.3.2: a claim without a value is left out.
-    let mut add = |name: &str, value: &str| {
-        if !value.is_empty() {
-            claims.insert(name.to_owned(), Value::from(value));
-        }
+    let application = match identity.client_id() {
+        Some(client_id) => client::find(&cx, client_id).await?,
+        None => None,
     };
-    if identity.scope().contains("profile") {
-        add("preferred_username", &user.username);
-        add("given_name", &user.first_name);
-        add("family_name", &user.last_name);
-        add("name", [user.first_name.as_str(), user.last_name.as_str()].join(" ").trim());
+    let context = match &identity {
+        Identity::Own(token) => token.context.as_ref(),
+        Identity::Provider { .. } => None,
+    };
+    let named = context.map(|context| context.userinfo_claims.as_slice()).unwrap_or_default();
+    let mut told = claims::of_person(user, identity.scope(), named);
+    let subject = match &application {
+        Some(application) => claims::subject(&cx, application, user.id).await?,
+        None => user.id.to_string(),
+    };
+    told.insert("sub".to_owned(), subject.into());
+    let signed = application.as_ref().and_then(|application| {
+        application.metadata.userinfo_signed_response_alg.as_ref().map(|alg| (application, alg))
+    });
+    if let Some((application, algorithm)) = signed {
+        // §5.3.2: a signed answer says who it is of and for whom.
+        told.insert("iss".to_owned(), cx.issuer().into());
+        told.insert("aud".to_owned(), application.client_id.clone().into());
+        let jwt = issue::sign_for(&cx, application, algorithm, "JWT", &Value::Object(told)).await?;
+        return Ok(([(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "application/jwt")], jwt).into_response());
     }
-    if identity.scope().contains("email") && !user.email.is_empty() {
-        add("email", &user.email);
-        claims.insert("email_verified".to_owned(), user.email_verified.into());
+    Ok(([(CACHE_CONTROL, "no-store")], Json(Value::Object(told))).into_response())
+}
+
+/// By the header, or by a form of the body (RFC 6750 §2.2), never by both.
+async fn caller(cx: &Ctx, request: Request) -> Result<Caller, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    if parts.method == Method::POST && !parts.headers.contains_key(AUTHORIZATION) {
+        let whole = Request::from_parts(parts.clone(), body);
+        let Body(params) = Body::from_request(whole, cx).await.map_err(|refusal| ApiError(refusal.0))?;
+        if let Some(token) = params.get("access_token") {
+            let header = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| OAuthError::invalid_token("The token holds characters that no token has."))?;
+            parts.headers.insert(AUTHORIZATION, header);
+        }
     }
-    Ok(([(CACHE_CONTROL, "no-store")], Json(Value::Object(claims))).into_response())
+    Caller::from_request_parts(&mut parts, cx).await
 }

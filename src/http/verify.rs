@@ -3,16 +3,17 @@
 //! The answer's headers come from the token alone; whatever `X-Auth-…` the visitor sent is never looked at. Only the
 //! `scope` of the proxy's own call counts, not that of the visitor's address in `X-Forwarded-Uri`.
 
-use axum::extract::RawQuery;
-use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::extract::{FromRequestParts, RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use vestibule_protocol::{OAuthError, Params};
 
 use super::bearer::require_scope;
-use super::body::Caller;
+use super::body::{presented, single};
 use super::respond::ApiError;
+use crate::authenticate::{self, Accept, Identity};
 use crate::context::Ctx;
 
 const USER: HeaderName = HeaderName::from_static("x-auth-user");
@@ -24,14 +25,37 @@ const CLIENT_ID: HeaderName = HeaderName::from_static("x-auth-client-id");
 /// What a header cannot carry is percent-encoded, and so is the percent sign; everything else is as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
+/// Whoever makes the request that the proxy asks about. A DPoP proof is made for that request, not for this call.
+pub(super) struct Guarded(Identity);
+
+impl FromRequestParts<Ctx> for Guarded {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, cx: &Ctx) -> Result<Self, ApiError> {
+        let mut presented = presented(cx, parts)?;
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(method) = text("x-forwarded-method").or_else(|| text("x-original-method")) {
+            presented.method = method.to_owned();
+        }
+        if let Some(url) = text("x-original-url").filter(|url| url.starts_with("http")) {
+            presented.url = url.to_owned();
+        } else if let (Some(host), Some(uri)) = (text("x-forwarded-host"), text("x-forwarded-uri")) {
+            presented.url = format!("{}://{host}{uri}", text("x-forwarded-proto").unwrap_or("https"));
+        }
+        let header = single(&parts.headers, AUTHORIZATION)?;
+        Ok(Self(authenticate::bearer(cx, header, &presented, Accept::Both).await?))
+    }
+}
+
 pub(super) async fn verify(
-    State(_): State<Ctx>,
+    State(cx): State<Ctx>,
     RawQuery(query): RawQuery,
-    Caller(identity): Caller,
+    Guarded(identity): Guarded,
 ) -> Result<HeaderMap, ApiError> {
     let query = Params::from_form(query.unwrap_or_default().as_bytes()).map_err(|error| {
         OAuthError::invalid_request("The query string of this call cannot be read.").with_cause(error)
     })?;
+    identity.must_be_for(&cx.settings, query.all("resource").next())?;
     require_scope(identity.scope(), query.get("scope").unwrap_or_default())?;
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

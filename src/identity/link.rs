@@ -380,6 +380,7 @@ mod tests {
             date_joined: 0,
             last_login: None,
             token_epoch: 0,
+            claims: "{}".to_owned(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Applications: the clients that were registered.
 
-use vestibule_protocol::{ClientAuthenticationMethod, ClientType, GrantType, Scope};
+use vestibule_protocol::client_metadata::ClientMetadata;
+use vestibule_protocol::{ClientAuthenticationMethod, ClientType, GrantType, Scope, TokenDigest};
 
 use super::change::Change;
 use super::{Db, Error, Result, Row, args};
@@ -44,6 +45,12 @@ pub struct Application {
     pub skip_authorization: bool,
     /// Whether it may introspect every application's tokens.
     pub is_resource_server: bool,
+    /// What RFC 7591 calls client metadata and no query asks for.
+    pub metadata: ClientMetadata,
+    /// The secret, sealed: only where something must be computed with it.
+    pub sealed_secret: Option<Vec<u8>>,
+    /// Of the token that manages its registration (RFC 7592).
+    pub registration_digest: Option<TokenDigest>,
     /// Whether it may do anything at all.
     pub is_active: bool,
     /// Tokens of an older epoch are dead.
@@ -87,10 +94,13 @@ impl Application {
             scopes: Scope::default(),
             jwks: None,
             jwks_uri: None,
-            signing_algorithm: "none".to_owned(),
+            signing_algorithm: "RS256".to_owned(),
             owner_id: None,
             skip_authorization: false,
             is_resource_server: false,
+            metadata: ClientMetadata::default(),
+            sealed_secret: None,
+            registration_digest: None,
             is_active: true,
             token_epoch: 0,
             created_at: 0,
@@ -142,6 +152,9 @@ impl Application {
             token_epoch: row.int(20)?,
             created_at: row.int(21)?,
             updated_at: row.int(22)?,
+            metadata: serde_json::from_str(&row.text(23)?).map_err(Error::broken)?,
+            sealed_secret: row.optional_bytes(24)?,
+            registration_digest: row.optional_bytes(25)?.as_deref().and_then(TokenDigest::from_bytes),
         })
     }
 }
@@ -151,7 +164,7 @@ macro_rules! columns {
         "id, client_id, name, client_type, secret_hash, previous_secret_hash, previous_secret_expires_at, \
          token_endpoint_auth_method, grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, scopes, jwks, \
          jwks_uri, signing_algorithm, owner_id, skip_authorization, is_resource_server, is_active, token_epoch, created_at, \
-         updated_at"
+         updated_at, metadata, sealed_secret, registration_digest"
     };
 }
 
@@ -167,6 +180,26 @@ pub async fn list(db: &Db) -> Result<Vec<Application>> {
         .await
 }
 
+/// An application by its number.
+pub async fn find_by_id(db: &Db, id: i64) -> Result<Option<Application>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_application WHERE id = $1");
+    db.optional(sql, args![id], Application::from_row).await
+}
+
+/// The applications of this person, in the order in which they were made.
+pub async fn of_owner(db: &Db, owner_id: i64) -> Result<Vec<Application>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_application WHERE owner_id = $1 ORDER BY id");
+    db.all(sql, args![owner_id], Application::from_row).await
+}
+
+/// Whether some application names this origin as one of its own.
+pub async fn has_origin(db: &Db, origin: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM vestibule_application
+                WHERE is_active AND allowed_origins <> '' AND ' ' || allowed_origins || ' ' LIKE '% ' || $1 || ' %' ESCAPE '!' LIMIT 1";
+    let escaped = origin.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    db.optional(sql, args![escaped], |_| Ok(())).await.map(|found| found.is_some())
+}
+
 /// Registers an application, unless its client id is taken (`None`). Its `id`, epoch and times are given by the database.
 pub async fn create(db: &Db, new: &Application, now: i64) -> Result<Option<Application>> {
     let new = new.clone();
@@ -175,8 +208,9 @@ pub async fn create(db: &Db, new: &Application, now: i64) -> Result<Option<Appli
             let sql = concat!(
                 "INSERT INTO vestibule_application (client_id, name, client_type, secret_hash, token_endpoint_auth_method,
                         grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, scopes, jwks, jwks_uri,
-                        signing_algorithm, owner_id, skip_authorization, is_resource_server, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+                        signing_algorithm, owner_id, skip_authorization, is_resource_server, created_at, updated_at,
+                        metadata, sealed_secret, registration_digest)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20)
                  ON CONFLICT (client_id) DO NOTHING RETURNING ",
                 columns!()
             );
@@ -197,7 +231,10 @@ pub async fn create(db: &Db, new: &Application, now: i64) -> Result<Option<Appli
                 new.owner_id,
                 new.skip_authorization,
                 new.is_resource_server,
-                now
+                now,
+                metadata_text(&new)?,
+                new.sealed_secret.clone(),
+                new.registration_digest
             ];
             tx.optional(sql, args, Application::from_row).await
         })
@@ -217,7 +254,8 @@ pub async fn update(db: &Db, changed: &Application, now: i64) -> Result<Option<A
                         token_endpoint_auth_method = $7, grant_types = $8, redirect_uris = $9, post_logout_redirect_uris = $10,
                         allowed_origins = $11, scopes = $12, jwks = $13, jwks_uri = $14, signing_algorithm = $15, owner_id = $16,
                         skip_authorization = $17, is_resource_server = $18, is_active = $19,
-                        token_epoch = token_epoch + CASE WHEN $19 THEN 0 ELSE 1 END, updated_at = $20
+                        token_epoch = token_epoch + CASE WHEN $19 THEN 0 ELSE 1 END, updated_at = $20,
+                        metadata = $21, sealed_secret = $22, registration_digest = $23
                   WHERE id = $1 RETURNING ",
                 columns!()
             );
@@ -241,7 +279,10 @@ pub async fn update(db: &Db, changed: &Application, now: i64) -> Result<Option<A
                 changed.skip_authorization,
                 changed.is_resource_server,
                 changed.is_active,
-                now
+                now,
+                metadata_text(&changed)?,
+                changed.sealed_secret.clone(),
+                changed.registration_digest
             ];
             tx.changed(Change::Application(changed.id));
             tx.optional(sql, args, Application::from_row).await
@@ -259,6 +300,10 @@ pub async fn delete(db: &Db, id: i64) -> Result<bool> {
         })
     })
     .await
+}
+
+fn metadata_text(application: &Application) -> Result<String> {
+    serde_json::to_string(&application.metadata).map_err(Error::broken)
 }
 
 fn joined(grants: &[GrantType]) -> String {

@@ -34,6 +34,8 @@ pub enum Change {
     User(i64),
     /// An application was disabled, changed or deleted.
     Application(i64),
+    /// The signing keys were rotated.
+    SigningKeys,
 }
 
 /// The changes that this node knows of.
@@ -114,6 +116,7 @@ impl Changes {
                 Change::Family(id) => Some(format!("f{id}")),
                 Change::User(id) => Some(format!("u{id}")),
                 Change::Application(id) => Some(format!("a{id}")),
+                Change::SigningKeys => Some("k0".to_owned()),
                 Change::Rotated(_) => None,
             })
             .collect();
@@ -213,6 +216,7 @@ impl Changes {
                 Some(b'f') => self.mark(Change::Family(id)),
                 Some(b'u') => self.mark(Change::User(id)),
                 Some(b'a') => self.mark(Change::Application(id)),
+                Some(b'k') => self.mark(Change::SigningKeys),
                 _ => {}
             }
         }

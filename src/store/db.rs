@@ -454,6 +454,14 @@ impl Row<'_> {
         }
     }
 
+    /// A BOOLEAN or NULL.
+    pub fn optional_bool(&self, at: usize) -> Result<Option<bool>> {
+        match self {
+            Self::Sqlite(row) => row.get(at).map_err(sqlite::error),
+            Self::Postgres(row) => row.try_get(at).map_err(pg_error),
+        }
+    }
+
     /// Bytes or NULL.
     pub fn optional_bytes(&self, at: usize) -> Result<Option<Vec<u8>>> {
         match self {
@@ -486,6 +494,11 @@ impl From<String> for Value {
 impl From<Option<String>> for Value {
     fn from(value: Option<String>) -> Self {
         Self::Text(value)
+    }
+}
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(value))
     }
 }
 impl From<bool> for Value {

@@ -5,7 +5,8 @@
 
 use super::{Db, Error, Result, args};
 
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str)] =
+    &[(1, include_str!("../../migrations/0001_first.sql")), (2, include_str!("../../migrations/0002_provider.sql"))];
 
 /// Brings the database to this program's schema and says how many migrations ran.
 ///

@@ -6,11 +6,21 @@
 
 pub mod application;
 pub mod association;
+pub mod attempt;
 pub mod cache;
 pub mod change;
+pub mod code;
+pub mod consent;
 mod db;
+pub mod device_code;
+pub mod expired;
+pub mod logout_notice;
 pub mod migrate;
+pub mod pushed_request;
 pub mod seal_key;
+pub mod seen;
+pub mod session;
+pub mod signing_key;
 mod sqlite;
 pub mod token;
 pub mod user;

@@ -1,5 +1,6 @@
 //! What the token endpoint gave: a row a pair, a family a sign-in.
 
+use serde::{Deserialize, Serialize};
 use vestibule_protocol::{GrantType, Scope, TokenDigest};
 
 use super::change::Change;
@@ -33,6 +34,59 @@ pub struct NewToken {
     pub refresh: Option<(TokenDigest, i64)>,
     /// In seconds since 1970.
     pub created_at: i64,
+    /// What it is bound to.
+    pub context: Option<TokenContext>,
+    /// `sid` of the browser session that it is issued in.
+    pub session: Option<String>,
+}
+
+/// What a code or a token is bound to, and what its ID tokens say beside the person's claims. Stored as JSON; a token with
+/// nothing of it has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokenContext {
+    /// The thumbprint of the key that must come with it (RFC 9449 §6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<String>,
+    /// The SHA-256 of the certificate that must come with it (RFC 8705 §3.1).
+    #[serde(rename = "x5t", skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// The APIs that it is for (RFC 8707); empty: this server's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// When the person proved who they are, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    /// How they did: words of RFC 8176, between blanks.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub amr: String,
+    /// Of the authorization request; in the first ID token only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// Claims that the request named for the ID token.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub id_token_claims: Vec<String>,
+    /// Claims that the request named for user info.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub userinfo_claims: Vec<String>,
+    /// Who acts for the person (RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<serde_json::Value>,
+    /// When the access token must end at the latest, in seconds since 1970: where it was made of another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<i64>,
+}
+
+impl TokenContext {
+    /// The stored form; `None` for a context that says nothing.
+    pub(super) fn to_stored(context: Option<&Self>) -> Result<Option<String>> {
+        let told = context.filter(|context| **context != Self::default());
+        told.map(serde_json::to_string).transpose().map_err(Error::broken)
+    }
+
+    pub(super) fn from_stored(text: Option<String>) -> Result<Option<Self>> {
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::broken)
+    }
 }
 
 /// An access token that is good, with what it rests on.
@@ -52,6 +106,12 @@ pub struct AccessToken {
     pub application_id: i64,
     /// The application's public name.
     pub client_id: String,
+    /// By which grant it was given.
+    pub grant_type: GrantType,
+    /// What it is bound to.
+    pub context: Option<TokenContext>,
+    /// `sid` of the browser session that it was issued in.
+    pub session: Option<String>,
     /// The person; `None`: the application itself.
     pub user: Option<User>,
 }
@@ -85,6 +145,12 @@ pub struct RefreshToken {
     pub consumed_at: Option<i64>,
     /// When it was ended on purpose or by a replay, in seconds since 1970.
     pub revoked_at: Option<i64>,
+    /// What it is bound to.
+    pub context: Option<TokenContext>,
+    /// `sid` of the browser session that it was issued in.
+    pub session: Option<String>,
+    /// In seconds since 1970.
+    pub created_at: i64,
 }
 
 impl AccessToken {
@@ -101,19 +167,22 @@ impl AccessToken {
             created_at: row.int(4)?,
             application_id: row.int(5)?,
             client_id: row.text(6)?,
+            grant_type: row.text(7)?.parse().map_err(|error: String| Error::broken(error))?,
+            context: TokenContext::from_stored(row.optional_text(8)?)?,
+            session: row.optional_text(9)?,
             user,
         })
     }
 }
 
 /// Where the person's columns begin in [`find_access`].
-const USER_AT: usize = 7;
+const USER_AT: usize = 10;
 
 /// An access token that is good now: neither expired, spent nor revoked, of an active application and, if it speaks for a
 /// person, of an active one.
 pub async fn find_access(db: &Db, digest: TokenDigest, now: i64) -> Result<Option<AccessToken>> {
     let sql = concat!(
-        "SELECT t.id, t.family, t.scope, t.access_expires_at, t.created_at, a.id, a.client_id, ",
+        "SELECT t.id, t.family, t.scope, t.access_expires_at, t.created_at, a.id, a.client_id, t.grant_type, t.context, t.session_public_id, ",
         user::columns!(),
         " FROM vestibule_token t
           JOIN vestibule_application a
@@ -128,14 +197,16 @@ pub async fn find_access(db: &Db, digest: TokenDigest, now: i64) -> Result<Optio
 /// The statement that stores a pair; the benchmark runs it bare.
 pub const INSERT: &str =
     "INSERT INTO vestibule_token (family, generation, grant_type, application_id, application_epoch, user_id,
-        user_epoch, scope, access_digest, access_expires_at, refresh_digest, refresh_expires_at, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        user_epoch, scope, access_digest, access_expires_at, refresh_digest, refresh_expires_at, created_at, expires_at, context,
+        session_public_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 impl NewToken {
-    fn into_args(self) -> Vec<super::Value> {
+    fn into_args(self) -> Result<Vec<super::Value>> {
+        let context = TokenContext::to_stored(self.context.as_ref())?;
         let refresh_expires_at = self.refresh.map(|(_, at)| at);
         let expires_at = refresh_expires_at.unwrap_or(i64::MIN).max(self.access_expires_at);
-        args![
+        Ok(args![
             self.family,
             self.generation,
             self.grant_type.as_str(),
@@ -149,19 +220,21 @@ impl NewToken {
             self.refresh.map(|(digest, _)| digest),
             refresh_expires_at,
             self.created_at,
-            expires_at
-        ]
+            expires_at,
+            context,
+            self.session
+        ])
     }
 }
 
 /// Stores a pair.
 pub async fn insert(db: &Db, new: NewToken) -> Result<()> {
-    db.execute(INSERT, new.into_args()).await.map(|_| ())
+    db.execute(INSERT, new.into_args()?).await.map(|_| ())
 }
 
 /// Stores a pair as part of a decision.
 pub async fn insert_in(tx: &mut Tx<'_>, new: NewToken) -> Result<()> {
-    tx.execute(INSERT, new.into_args()).await.map(|_| ())
+    tx.execute(INSERT, new.into_args()?).await.map(|_| ())
 }
 
 /// What a refresh token's row must be to be used: good itself, of an active application and of an active person, each in the
@@ -180,7 +253,8 @@ macro_rules! usable_refresh {
 macro_rules! refresh_columns {
     () => {
         "id, family, generation, grant_type, application_id, application_epoch, user_id, user_epoch, scope, \
-         refresh_expires_at, access_expires_at, consumed_at, COALESCE(revoked_at, refresh_revoked_at)"
+         refresh_expires_at, access_expires_at, consumed_at, COALESCE(revoked_at, refresh_revoked_at), \
+         context, session_public_id, created_at"
     };
 }
 
@@ -202,6 +276,9 @@ impl RefreshToken {
             access_expires_at: row.int(10)?,
             consumed_at: row.optional_int(11)?,
             revoked_at: row.optional_int(12)?,
+            context: TokenContext::from_stored(row.optional_text(13)?)?,
+            session: row.optional_text(14)?,
+            created_at: row.int(15)?,
         })
     }
 }
@@ -242,6 +319,12 @@ pub async fn hold_refresh(
         refresh_columns!()
     );
     tx.optional(sql, args![digest, application_id, now], RefreshToken::from_row).await
+}
+
+/// Holds a row against revocation until the transaction ends. `false`: it was spent or revoked before.
+pub async fn hold(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    let sql = "UPDATE vestibule_token SET generation = generation WHERE id = $1 AND consumed_at IS NULL AND revoked_at IS NULL";
+    tx.execute(sql, args![id]).await.map(|count| count > 0)
 }
 
 /// A refresh token in whatever state, of this application.
@@ -305,15 +388,25 @@ pub async fn revoke_all(db: &Db, user_id: i64, application_id: i64, now: i64) ->
     .await
 }
 
+/// Ends every token that this person has for this application out of this browser session.
+pub async fn revoke_session(db: &Db, user_id: i64, application_id: i64, session: &str, now: i64) -> Result<()> {
+    let session = session.to_owned();
+    db.write(move |tx| {
+        Box::pin(async move {
+            let sql = "SELECT DISTINCT family FROM vestibule_token
+                        WHERE user_id = $1 AND application_id = $2 AND session_public_id = $3 AND revoked_at IS NULL";
+            for family in tx.all(sql, args![user_id, application_id, session], |row| row.int(0)).await? {
+                revoke_family(tx, family, now).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
 /// Ends every refresh token that this person has for this application; the access tokens live on.
 pub async fn revoke_refresh_tokens(db: &Db, user_id: i64, application_id: i64, now: i64) -> Result<()> {
     let sql = "UPDATE vestibule_token SET refresh_revoked_at = $3
                 WHERE user_id = $1 AND application_id = $2 AND refresh_digest IS NOT NULL AND refresh_revoked_at IS NULL";
     db.execute(sql, args![user_id, application_id, now]).await.map(|_| ())
-}
-
-/// Deletes up to `limit` rows that are of no more use, not even as evidence of a replay, and says how many.
-pub async fn delete_expired(db: &Db, now: i64, limit: i64) -> Result<u64> {
-    let sql = "DELETE FROM vestibule_token WHERE id IN (SELECT id FROM vestibule_token WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
-    db.execute(sql, args![now, limit]).await
 }

@@ -32,6 +32,8 @@ pub struct User {
     pub last_login: Option<i64>,
     /// Tokens of an older epoch are dead.
     pub token_epoch: i64,
+    /// Standard claims that have no column of their own: a JSON object (OpenID Connect Core §5.1).
+    pub claims: String,
 }
 
 impl std::fmt::Debug for User {
@@ -62,7 +64,7 @@ pub struct NewUser {
 macro_rules! columns {
     () => {
         "u.id, u.username, u.email, u.email_verified, u.first_name, u.last_name, u.password, u.is_active, u.is_staff, \
-         u.is_superuser, u.date_joined, u.last_login, u.token_epoch"
+         u.is_superuser, u.date_joined, u.last_login, u.token_epoch, u.claims"
     };
 }
 pub(super) use columns;
@@ -71,7 +73,7 @@ pub(super) use columns;
 macro_rules! returning {
     () => {
         "id, username, email, email_verified, first_name, last_name, password, is_active, is_staff, is_superuser, \
-         date_joined, last_login, token_epoch"
+         date_joined, last_login, token_epoch, claims"
     };
 }
 
@@ -101,6 +103,7 @@ impl User {
             date_joined: row.int(at + 10)?,
             last_login: row.optional_int(at + 11)?,
             token_epoch: row.int(at + 12)?,
+            claims: row.text(at + 13)?,
         })
     }
 }
@@ -198,9 +201,29 @@ pub async fn note_password_login(db: &Db, user: &User, encoded: Option<String>, 
     db.execute(sql, args![user.id, now, encoded, user.password.clone()]).await.map(|_| ())
 }
 
-/// Sets or takes away a password. `false`: no such person.
+/// Sets or takes away a password, and ends the person's browser sessions: whoever had the old one is out. `false`: no such
+/// person.
 pub async fn set_password(db: &Db, id: i64, encoded: Option<String>) -> Result<bool> {
-    db.execute("UPDATE vestibule_user SET password = $2 WHERE id = $1", args![id, encoded]).await.map(|count| count > 0)
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.execute("DELETE FROM vestibule_session WHERE user_id = $1", args![id]).await?;
+            let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
+            tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
+        })
+    })
+    .await
+}
+
+/// Sets the standard claims that have no column, a JSON object. `false`: no such person.
+pub async fn set_claims(db: &Db, id: i64, claims: String) -> Result<bool> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.changed(Change::User(id));
+            let sql = "UPDATE vestibule_user SET claims = $2 WHERE id = $1";
+            tx.execute(sql, args![id, claims]).await.map(|count| count > 0)
+        })
+    })
+    .await
 }
 
 /// Deactivates or activates a person. Deactivating ends every token of theirs for good. `false`: no such person.

@@ -59,7 +59,7 @@ impl<T> Default for Cached<T> {
 
 impl<T> Cached<T> {
     /// The value, fetched if it must be.
-    async fn get<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
+    pub async fn get<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
     where
         F: Future<Output = Result<T, Unusable>>,
     {
@@ -73,7 +73,7 @@ impl<T> Cached<T> {
     }
 
     /// The value, fetched anew unless that was done in the last half minute.
-    async fn refetch<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
+    pub async fn refetch<F>(&self, now: i64, fetch: impl FnOnce() -> F) -> Result<Arc<T>, Unusable>
     where
         F: Future<Output = Result<T, Unusable>>,
     {
@@ -138,6 +138,7 @@ impl<T> Cached<T> {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Discovery {
     issuer: String,
+    pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
     pub userinfo_endpoint: Option<String>,
     jwks_uri: Option<String>,

@@ -6,10 +6,12 @@
 //!
 //! Not here: who of our users that is (`identity::link`), and anything stored.
 
+mod begin;
 mod by_access_token;
 mod by_code;
 mod by_id_token;
 mod catalog;
+mod client_documents;
 mod guard;
 mod keys;
 mod outbound;
@@ -30,8 +32,11 @@ use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile};
 use crate::settings::{ProviderSettings, Settings};
 
+pub use begin::Departure;
 use by_code::Redemption;
 pub use catalog::{CatalogLine, catalog_names, entry_keys};
+use client_documents::ClientDocuments;
+pub use client_documents::Undelivered;
 use keys::{Cached, Discovery, Unusable};
 use outbound::{Call, Outbound};
 use remember::Remembered;
@@ -46,6 +51,7 @@ pub struct Upstream {
     providers: BTreeMap<String, Provider>,
     lines: Vec<CatalogLine>,
     remembered: Remembered,
+    clients: ClientDocuments,
 }
 
 /// An enabled provider: its entry, our settings there, and what it published.
@@ -147,7 +153,8 @@ impl Upstream {
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
         let (providers, lines) = catalog::read(settings)?;
         let remembered = Remembered::new(settings.tokens.provider_token_ttl);
-        Ok(Self { outbound: Outbound::new(&settings.outbound)?, clock, providers, lines, remembered })
+        let outbound = Outbound::new(&settings.outbound)?;
+        Ok(Self { outbound, clock, providers, lines, remembered, clients: ClientDocuments::default() })
     }
 
     /// The enabled provider of this name, letter by letter.

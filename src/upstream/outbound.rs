@@ -128,6 +128,14 @@ impl Outbound {
         sent.await.unwrap_or(Err(Failure::TimedOut(host.clone())))
     }
 
+    /// Whether this address's origin is one that the operator mapped.
+    pub fn is_mapped(&self, url: &str) -> bool {
+        http_url(url).is_some_and(|url| {
+            let origin = url.origin().ascii_serialization();
+            self.origin_map.iter().any(|(from, _)| *from == origin)
+        })
+    }
+
     /// Where a call really goes, and by which client.
     fn target(&self, url: &str) -> Result<(Url, &Client), Failure> {
         let blocked = |host: &str, why: &str| Failure::Blocked(host.to_owned(), why.to_owned());

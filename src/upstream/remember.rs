@@ -81,6 +81,7 @@ fn again(error: &OAuthError) -> OAuthError {
         description: error.description.clone(),
         reason: error.reason,
         field: error.field,
+        dpop_nonce: None,
         basic_challenge: false,
         retry_after: error.retry_after,
         status: error.status,

@@ -126,7 +126,9 @@ on_both_databases! {
             assert!(sentences.insert(answer.field("detail")), "{shape}: {answer:?}");
         }
         let nothing = Answer::of(t.http.get(t.url("verify"))).await;
-        assert_eq!((nothing.status, nothing.header("www-authenticate").as_str()), (401, "Bearer realm=\"api\""));
+        let metadata = t.url("/.well-known/oauth-protected-resource");
+        let challenge = format!("Bearer realm=\"api\", resource_metadata=\"{metadata}\"");
+        assert_eq!((nothing.status, nothing.header("www-authenticate")), (401, challenge));
         assert!(sentences.insert(nothing.field("detail")));
         for bad in ["Bearer x", &format!("Bearer \"{token}\""), &format!("Bearer {token},"), "Bearer eyJhbGciOiJub25lIn0.e30."] {
             assert!(t.get_as("verify", bad).await.header("www-authenticate").contains("error=\"invalid_token\""), "{bad}");

@@ -3,17 +3,13 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use vestibule::protocol::scope::OPENID_SCOPES;
-use vestibule::protocol::{
-    ClientAuthenticationMethod, ClientType, GrantType, PlainToken, Scope, TokenKind, redirect_uri,
-};
+use serde_json::Value;
+use vestibule::protocol::client_metadata::{AccessTokenFormat, ClientMetadata, PkceRule, SubjectType};
+use vestibule::protocol::{ClientAuthenticationMethod, ClientType, GrantType, PlainToken, Scope, TokenKind};
 use vestibule::store::application::{self, Application, PreviousSecret};
 use vestibule::store::user;
-use vestibule::{Vestibule, client, context, settings};
+use vestibule::{Vestibule, client, context, limits, registration, settings};
 
 use crate::outcome::{Failure, Outcome, Output, print};
 
@@ -61,7 +57,7 @@ pub struct Create {
     /// A client id of your own; else one is made
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// A secret of your own, 16 characters at least; else one is made
+    /// A secret of your own, which nobody must be able to guess; else one is made
     #[arg(long, value_name = "S")]
     client_secret: Option<String>,
     #[command(flatten)]
@@ -91,7 +87,7 @@ pub struct Details {
     /// Where those keys are
     #[arg(long, value_name = "U")]
     jwks_uri: Option<String>,
-    /// client_secret_basic, client_secret_post or none: the only method it may use
+    /// client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or none: the only method it may use
     #[arg(long, value_name = "M")]
     token_endpoint_auth_method: Option<ClientAuthenticationMethod>,
     /// What it may ask for; without any: everything; several times
@@ -109,6 +105,37 @@ pub struct Details {
     /// none, HS256, RS256, ES256 or EdDSA
     #[arg(long, value_name = "A", value_parser = ["none", "HS256", "RS256", "ES256", "EdDSA"])]
     signing_algorithm: Option<String>,
+    #[command(flatten)]
+    metadata: Metadata,
+}
+
+/// Client metadata (RFC 7591), the part of it that is used most by flags of its own.
+#[derive(Args)]
+pub struct Metadata {
+    /// What its access tokens are: opaque or jwt (RFC 9068)
+    #[arg(long, value_name = "F")]
+    access_token_format: Option<AccessTokenFormat>,
+    /// required (S256), plain (plain challenges too) or optional (confidential applications only)
+    #[arg(long, value_name = "RULE")]
+    pkce: Option<PkceRule>,
+    /// public, or pairwise: people are somebody else to each sector
+    #[arg(long, value_name = "T")]
+    subject_type: Option<SubjectType>,
+    /// Authorization requests must be pushed (RFC 9126)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    require_par: Option<bool>,
+    /// Tokens must be bound to a key (RFC 9449)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    dpop_bound: Option<bool>,
+    /// Where it is told of a sign-out
+    #[arg(long, value_name = "U")]
+    backchannel_logout_uri: Option<String>,
+    /// What the browser loads at a sign-out
+    #[arg(long, value_name = "U")]
+    frontchannel_logout_uri: Option<String>,
+    /// Any client metadata, a JSON object in the names of RFC 7591
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
 }
 
 #[derive(Args)]
@@ -123,7 +150,7 @@ pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
         AppCommand::Create(create) => self::create(vestibule, create).await,
         AppCommand::List(output) => {
             let all = application::list(&vestibule.context().db).await?;
-            print(output, &Value::Array(all.iter().map(as_json).collect()), || {
+            print(output, &Value::Array(all.iter().map(registration::described).collect()), || {
                 all.iter().fold(String::new(), |mut text, app| {
                     let state = if app.is_active { "" } else { "  (disabled)" };
                     let _ = writeln!(text, "{:<44} {:<13} {}{state}", app.client_id, app.client_type, app.name);
@@ -134,13 +161,25 @@ pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
         }
         AppCommand::Show(named) => {
             let app = find(vestibule, &named.client_id).await?;
-            print(named.output, &as_json(&app), || as_text(&app));
+            print(named.output, &registration::described(&app), || as_text(&app));
             Ok(())
         }
         AppCommand::Update { named, name, details } => {
             let mut app = find(vestibule, &named.client_id).await?;
             app.name = name.unwrap_or(app.name);
+            let grants_given = !details.grant_types.is_empty();
             lay_over(vestibule, &mut app, details).await?;
+            if grants_given {
+                registration::check_has_redirect_uri(&app).map_err(refused)?;
+            }
+            if client::needs_secret_itself(&app) && app.sealed_secret.is_none() {
+                // Of the old secret only the hash is kept, and with that nothing can be signed.
+                let secret = PlainToken::new(TokenKind::ClientSecret, &context::random());
+                client::set_secret(vestibule.context(), &mut app, secret.reveal()).map_err(refused)?;
+                let app = update(vestibule, &app).await?;
+                print_with_secret(named.output, &app, Some(secret.reveal()));
+                return Ok(());
+            }
             save(vestibule, &named, &app, "is changed").await
         }
         AppCommand::Enable(named) => {
@@ -155,7 +194,7 @@ pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
         AppCommand::Delete(named) => {
             let app = find(vestibule, &named.client_id).await?;
             application::delete(&vestibule.context().db, app.id).await?;
-            print(named.output, &as_json(&app), || format!("{} is deleted", app.client_id));
+            print(named.output, &registration::described(&app), || format!("{} is deleted", app.client_id));
             Ok(())
         }
     }
@@ -164,7 +203,7 @@ pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
 async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
     let cx = vestibule.context();
     let refuse = |sentence: &str| Err(Failure::Refused(sentence.to_owned()));
-    let client_id = create.client_id.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(context::random::<24>()));
+    let client_id = create.client_id.unwrap_or_else(client::new_id);
     if client_id.is_empty() || client_id.len() > 255 || !client_id.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
         return refuse("a client id has 1 to 255 characters, of ASCII and without blanks");
     }
@@ -173,9 +212,7 @@ async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
         (ClientType::Public, Some(_)) => {
             return refuse("a public application has no client secret: whoever has the application would have it");
         }
-        (ClientType::Confidential, Some(given)) if given.chars().count() < 16 => {
-            return refuse("a client secret has at least 16 characters");
-        }
+        (ClientType::Confidential, Some(given)) if given.is_empty() => return refuse("a client secret is not empty"),
         (ClientType::Confidential, Some(given)) if looks_hashed(&given) => {
             return refuse("this looks like the hash of a secret; give the secret itself, or none to have one made");
         }
@@ -183,14 +220,17 @@ async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
             given.unwrap_or_else(|| PlainToken::new(TokenKind::ClientSecret, &context::random()).reveal().to_owned()),
         ),
     };
+    if secret.as_deref().is_some_and(|secret| secret.chars().count() < 16) {
+        eprintln!("warning: a client secret of less than 16 characters can be guessed");
+    }
+    let mut app = Application::new(client_id, create.name, create.client_type);
     let grants_given = !create.details.grant_types.is_empty();
-    let mut app = Application {
-        secret_hash: secret.as_deref().map(client::hash_secret),
-        ..Application::new(client_id, create.name, create.client_type)
-    };
     lay_over(vestibule, &mut app, create.details).await?;
-    if grants_given && app.redirect_uris.is_empty() && app.grant_types.iter().any(|grant| grant.redirects()) {
-        return refuse("a grant that sends browsers back needs a --redirect-uri");
+    if grants_given {
+        registration::check_has_redirect_uri(&app).map_err(refused)?;
+    }
+    if let Some(secret) = &secret {
+        client::set_secret(cx, &mut app, secret).map_err(refused)?;
     }
     let app = application::create(&cx.db, &app, cx.clock.now()).await?;
     let Some(app) = app else { return refuse("this client id is taken") };
@@ -216,8 +256,8 @@ async fn rotate_secret(vestibule: &Vestibule, named: &Named, overlap: &str) -> O
     let secret = PlainToken::new(TokenKind::ClientSecret, &context::random());
     let expires_at = cx.clock.now() + i64::try_from(overlap.as_secs()).unwrap_or(0);
     app.previous_secret =
-        app.secret_hash.filter(|_| !overlap.is_zero()).map(|hash| PreviousSecret { hash, expires_at });
-    app.secret_hash = Some(client::hash_secret(secret.reveal()));
+        app.secret_hash.take().filter(|_| !overlap.is_zero()).map(|hash| PreviousSecret { hash, expires_at });
+    client::set_secret(cx, &mut app, secret.reveal()).map_err(refused)?;
     let app = update(vestibule, &app).await?;
     print_with_secret(named.output, &app, Some(secret.reveal()));
     Ok(())
@@ -227,18 +267,9 @@ async fn rotate_secret(vestibule: &Vestibule, named: &Named, overlap: &str) -> O
 async fn lay_over(vestibule: &Vestibule, app: &mut Application, details: Details) -> Outcome {
     let cx = vestibule.context();
     let refuse = |sentence: String| Failure::Refused(sentence);
-    for uri in details.redirect_uris.iter().chain(&details.post_logout_redirect_uris) {
-        redirect_uri::check(uri).map_err(refuse)?;
-    }
-    for origin in &details.allowed_origins {
-        let parsed = url::Url::parse(origin).ok().map(|url| url.origin().ascii_serialization());
-        if parsed.as_deref() != Some(origin) {
-            return Err(refuse(format!("`{origin}` is not an origin such as https://app.example")));
-        }
-    }
     let scopes: Scope =
         details.scopes.iter().flat_map(|words| words.split(' ')).filter(|word| !word.is_empty()).collect();
-    let known: Scope = cx.settings.scopes().into_iter().map(|(name, _)| name).chain(OPENID_SCOPES).collect();
+    let known = limits::known_scopes(&cx.settings);
     if !scopes.is_within(&known) {
         return Err(refuse(format!("--scope: this server knows {known}")));
     }
@@ -256,19 +287,8 @@ async fn lay_over(vestibule: &Vestibule, app: &mut Application, details: Details
         app.jwks =
             Some(keys.ok_or_else(|| refuse("--jwks: is not a JWK set: {\"keys\": […]}".to_owned()))?.to_string());
     }
-    if let Some(uri) = details.jwks_uri {
-        let https = url::Url::parse(&uri).is_ok_and(|url| url.scheme() == "https");
-        app.jwks_uri = Some(uri)
-            .filter(|_| https)
-            .ok_or_else(|| refuse("--jwks-uri: must be an https address".to_owned()))
-            .map(Some)?;
-    }
+    app.jwks_uri = details.jwks_uri.or(app.jwks_uri.take());
     if let Some(method) = details.token_endpoint_auth_method {
-        if (method == ClientAuthenticationMethod::None) != (app.client_type == ClientType::Public) {
-            return Err(refuse(
-                "--token-endpoint-auth-method: `none` is for public applications, and for them only".to_owned(),
-            ));
-        }
         app.token_endpoint_auth_method = Some(method);
     }
     if let Some(username) = details.owner {
@@ -279,13 +299,34 @@ async fn lay_over(vestibule: &Vestibule, app: &mut Application, details: Details
     app.skip_authorization = details.skip_authorization.unwrap_or(app.skip_authorization);
     app.is_resource_server = details.resource_server.unwrap_or(app.is_resource_server);
     app.signing_algorithm = details.signing_algorithm.unwrap_or_else(|| app.signing_algorithm.clone());
-    if app.client_type == ClientType::Public && app.grant_types.contains(&GrantType::ClientCredentials) {
-        return Err(refuse(
-            "client-credentials is for confidential applications: a public one cannot prove who it is (RFC 6749 §4.4)"
-                .to_owned(),
-        ));
+    lay_metadata_over(&mut app.metadata, details.metadata)?;
+    registration::check(cx, app).map_err(refused)
+}
+
+/// Lays the flags for client metadata over it.
+fn lay_metadata_over(metadata: &mut ClientMetadata, given: Metadata) -> Outcome {
+    if let Some(text) = given.metadata {
+        let wrong = |error: &dyn std::fmt::Display| Failure::Refused(format!("--metadata: {error}"));
+        let mut members = match serde_json::to_value(&*metadata) {
+            Ok(Value::Object(members)) => members,
+            _ => serde_json::Map::new(),
+        };
+        members.extend(serde_json::from_str::<serde_json::Map<String, Value>>(&text).map_err(|error| wrong(&error))?);
+        *metadata = serde_json::from_value(Value::Object(members)).map_err(|error| wrong(&error))?;
     }
+    metadata.access_token_format = given.access_token_format.or(metadata.access_token_format);
+    metadata.pkce = given.pkce.unwrap_or(metadata.pkce);
+    metadata.subject_type = given.subject_type.unwrap_or(metadata.subject_type);
+    metadata.require_pushed_authorization_requests =
+        given.require_par.unwrap_or(metadata.require_pushed_authorization_requests);
+    metadata.dpop_bound_access_tokens = given.dpop_bound.unwrap_or(metadata.dpop_bound_access_tokens);
+    metadata.backchannel_logout_uri = given.backchannel_logout_uri.or(metadata.backchannel_logout_uri.take());
+    metadata.frontchannel_logout_uri = given.frontchannel_logout_uri.or(metadata.frontchannel_logout_uri.take());
     Ok(())
+}
+
+fn refused(error: vestibule::protocol::OAuthError) -> Failure {
+    Failure::Refused(error.description.into_owned())
 }
 
 fn replace_list<T>(list: &mut Vec<T>, given: Vec<T>) {
@@ -309,12 +350,12 @@ async fn update(vestibule: &Vestibule, app: &Application) -> Result<Application,
 
 async fn save(vestibule: &Vestibule, named: &Named, app: &Application, sentence: &str) -> Outcome {
     let app = update(vestibule, app).await?;
-    print(named.output, &as_json(&app), || format!("{} {sentence}", app.client_id));
+    print(named.output, &registration::described(&app), || format!("{} {sentence}", app.client_id));
     Ok(())
 }
 
 fn print_with_secret(output: Output, app: &Application, secret: Option<&str>) {
-    let mut json = as_json(app);
+    let mut json = registration::described(app);
     json["client_secret"] = secret.into();
     print(output, &json, || {
         let mut text = format!("client_id      {}\n", app.client_id);
@@ -325,31 +366,8 @@ fn print_with_secret(output: Output, app: &Application, secret: Option<&str>) {
     });
 }
 
-fn as_json(app: &Application) -> Value {
-    let grants: Vec<_> = app.grant_types.iter().map(|grant| grant.as_str()).collect();
-    json!({
-        "client_id": app.client_id,
-        "name": app.name,
-        "client_type": app.client_type.as_str(),
-        "grant_types": grants,
-        "redirect_uris": app.redirect_uris,
-        "post_logout_redirect_uris": app.post_logout_redirect_uris,
-        "allowed_origins": app.allowed_origins,
-        "scopes": app.scopes.iter().collect::<Vec<_>>(),
-        "token_endpoint_auth_method": app.token_endpoint_auth_method.map(ClientAuthenticationMethod::as_str),
-        "jwks_uri": app.jwks_uri,
-        "signing_algorithm": app.signing_algorithm,
-        "owner_id": app.owner_id,
-        "skip_authorization": app.skip_authorization,
-        "resource_server": app.is_resource_server,
-        "is_active": app.is_active,
-        "created_at": app.created_at,
-        "updated_at": app.updated_at,
-    })
-}
-
 fn as_text(app: &Application) -> String {
-    let Value::Object(members) = as_json(app) else { return String::new() };
+    let Value::Object(members) = registration::described(app) else { return String::new() };
     members.iter().fold(String::new(), |mut text, (name, value)| {
         let shown = match value {
             Value::String(text) => text.clone(),

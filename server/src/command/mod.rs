@@ -1,6 +1,7 @@
 //! The command line: what there is to type, and who does it.
 
 mod app;
+mod key;
 mod operate;
 mod provider;
 mod user;
@@ -55,6 +56,9 @@ enum Command {
     /// The catalog of providers
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
+    /// The keys that sign tokens
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Validate the configuration, the database and each enabled provider
     Check(Output),
     /// Delete what has expired (a running server does so by itself)
@@ -83,6 +87,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,
         Command::App(command) => app::run(&open(load(&flags)?).await?, command).await,
         Command::Provider(command) => provider::run(load(&flags)?, &command),
+        Command::Key(command) => key::run(&open(load(&flags)?).await?, command).await,
         Command::Check(output) => operate::check(load(&flags)?, output).await,
         Command::Cleanup(output) => operate::cleanup(&open(load(&flags)?).await?, output).await,
     }

@@ -1,11 +1,16 @@
-//! Every setting, its default and its sentence; the reference page is generated from [`KEYS`].
+//! Every setting with its default; its sentence is in `keys`, of which the reference page is generated.
 //!
 //! Not here: where a value comes from (flag, environment, file): the binary merges those and hands over a [`Settings`].
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+pub use vestibule_protocol::client_metadata::AccessTokenFormat;
+
+pub use keys::{KEYS, Key};
 
 /// The whole configuration. `Settings::default()` is what an empty file gives.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +40,20 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// `[tokens]`
     pub tokens: TokenSettings,
+    /// `[authorization]`
+    pub authorization: AuthorizationSettings,
+    /// `[sessions]`
+    pub sessions: SessionSettings,
+    /// `[pages]`
+    pub pages: PageSettings,
+    /// `[signing_keys]`
+    pub signing_keys: SigningKeySettings,
+    /// `[registration]`
+    pub registration: RegistrationSettings,
+    /// `[mutual_tls]`
+    pub mutual_tls: MutualTlsSettings,
+    /// `[dpop]`
+    pub dpop: DpopSettings,
     /// `[scopes]`: name and description; empty stands for `read` and `write`.
     pub scopes: BTreeMap<String, String>,
     /// `[providers.NAME]`
@@ -66,6 +85,8 @@ pub struct HttpSettings {
     /// How long a request may take in all.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,
+    /// The header by which a proxy tells the client's address; the last address in it counts.
+    pub client_address_header: Option<String>,
     /// How long a client may take to send the head of a request.
     #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
@@ -128,12 +149,118 @@ pub struct TokenSettings {
     pub provider_token_ttl: Duration,
 }
 
-/// `tokens.access_token_format`
+/// `[authorization]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthorizationSettings {
+    /// How long an authorization code can be redeemed.
+    #[serde(deserialize_with = "duration")]
+    pub code_ttl: Duration,
+    /// How long a pushed request can be used.
+    #[serde(deserialize_with = "duration")]
+    pub pushed_request_ttl: Duration,
+    /// How long a device waits for its code to be typed.
+    #[serde(deserialize_with = "duration")]
+    pub device_code_ttl: Duration,
+    /// The time between two polls of a device.
+    #[serde(deserialize_with = "duration")]
+    pub device_poll_interval: Duration,
+    /// Whether redirect URIs may have a `*` at the beginning of their host.
+    pub allow_uri_wildcards: bool,
+    /// The APIs that tokens can be asked for by `resource`; empty: this server's own address.
+    pub resources: Vec<String>,
+}
+
+/// `[sessions]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// After so long without a request a session ends.
+    #[serde(deserialize_with = "duration")]
+    pub idle_ttl: Duration,
+    /// After so long it ends in any case.
+    #[serde(deserialize_with = "duration")]
+    pub absolute_ttl: Duration,
+}
+
+/// `[pages]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PageSettings {
+    /// What the pages call this server.
+    pub site_name: String,
+    /// A folder with templates and translations that go before our own.
+    pub folder: Option<String>,
+    /// The language where the browser names none that there is.
+    pub locale: String,
+}
+
+/// `[signing_keys]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SigningKeySettings {
+    /// How long a key signs.
+    #[serde(deserialize_with = "duration")]
+    pub rotate_every: Duration,
+    /// How long before it signs a key is published.
+    #[serde(deserialize_with = "duration")]
+    pub publish_ahead: Duration,
+}
+
+/// `[registration]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrationSettings {
+    /// Who may register an application over HTTP.
+    pub mode: RegistrationMode,
+    /// What must be presented where `mode` is `token`.
+    pub initial_access_token: Option<Hidden>,
+    /// Whether a client id may be the address of a document about the client.
+    pub client_id_metadata_documents: bool,
+    /// Which people may register applications of their own on their pages.
+    pub by_people: RegistrationByPeople,
+}
+
+/// `registration.by_people`
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum AccessTokenFormat {
-    /// 256 random bits that only this server understands.
-    Opaque,
+pub enum RegistrationByPeople {
+    /// Nobody.
+    Off,
+    /// Staff only.
+    Staff,
+    /// Whoever can sign in.
+    Everybody,
+}
+
+/// `registration.mode`
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationMode {
+    /// Nobody.
+    Off,
+    /// Whoever has the initial access token.
+    Token,
+    /// Anybody.
+    Open,
+}
+
+/// `[mutual_tls]`: what a proxy that ends TLS says of the client's certificate.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MutualTlsSettings {
+    /// The header with the certificate, PEM (also percent-encoded) or DER in base64.
+    pub certificate_header: Option<String>,
+    /// The header with the subject's distinguished name of a certificate that the proxy has verified.
+    pub subject_header: Option<String>,
+}
+
+/// `[dpop]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DpopSettings {
+    /// Whether every proof must have a nonce of this server's.
+    pub require_nonce: bool,
 }
 
 /// `[providers.NAME]`
@@ -231,6 +358,13 @@ impl Default for Settings {
             log: LogSettings::default(),
             passwords: PasswordSettings::default(),
             tokens: TokenSettings::default(),
+            authorization: AuthorizationSettings::default(),
+            sessions: SessionSettings::default(),
+            pages: PageSettings::default(),
+            signing_keys: SigningKeySettings::default(),
+            registration: RegistrationSettings::default(),
+            mutual_tls: MutualTlsSettings::default(),
+            dpop: DpopSettings::default(),
             scopes: BTreeMap::new(),
             providers: BTreeMap::new(),
             outbound: OutboundSettings::default(),
@@ -244,6 +378,19 @@ impl Settings {
         match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// Whether clients reach this server by https.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
+    /// The APIs that tokens can be asked for (RFC 8707).
+    pub fn resources(&self) -> Vec<String> {
+        match self.authorization.resources.is_empty() {
+            true => vec![self.public_url()],
+            false => self.authorization.resources.clone(),
         }
     }
 
@@ -265,6 +412,7 @@ impl Default for DatabaseSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
+            client_address_header: None,
             max_body_bytes: 2 * 1024 * 1024,
             request_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
@@ -295,6 +443,48 @@ impl Default for TokenSettings {
             access_token_format: AccessTokenFormat::Opaque,
             user_in_response: false,
             provider_token_ttl: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for AuthorizationSettings {
+    fn default() -> Self {
+        Self {
+            code_ttl: Duration::from_secs(60),
+            pushed_request_ttl: Duration::from_secs(90),
+            device_code_ttl: Duration::from_secs(600),
+            device_poll_interval: Duration::from_secs(5),
+            allow_uri_wildcards: false,
+            resources: Vec::new(),
+        }
+    }
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { idle_ttl: Duration::from_secs(14 * 86_400), absolute_ttl: Duration::from_secs(30 * 86_400) }
+    }
+}
+
+impl Default for PageSettings {
+    fn default() -> Self {
+        Self { site_name: "Vestibule".to_owned(), folder: None, locale: "en".to_owned() }
+    }
+}
+
+impl Default for SigningKeySettings {
+    fn default() -> Self {
+        Self { rotate_every: Duration::from_secs(90 * 86_400), publish_ahead: Duration::from_secs(7 * 86_400) }
+    }
+}
+
+impl Default for RegistrationSettings {
+    fn default() -> Self {
+        Self {
+            mode: RegistrationMode::Off,
+            initial_access_token: None,
+            client_id_metadata_documents: false,
+            by_people: RegistrationByPeople::Everybody,
         }
     }
 }
@@ -348,128 +538,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     };
     parse_duration(&text).map_err(de::Error::custom)
 }
-
-/// A key as the reference page and the check for unknown keys know it. `*` stands for a name of the operator's.
-pub struct Key {
-    /// The key with its tables: `tokens.access_token_ttl`.
-    pub name: &'static str,
-    /// The default as one would write it; empty where there is none.
-    pub default: &'static str,
-    /// What it does.
-    pub sentence: &'static str,
-}
-
-const fn key(name: &'static str, default: &'static str, sentence: &'static str) -> Key {
-    Key { name, default, sentence }
-}
-
-/// Every key there is.
-pub const KEYS: &[Key] = &[
-    key("listen", "\"127.0.0.1:8000\"", "Address and port to listen on."),
-    key(
-        "public_url",
-        "\"http://127.0.0.1:8000\"",
-        "What clients see; the issuer is this plus `mount`. Without it, `http://` and the listen address.",
-    ),
-    key("mount", "\"/auth\"", "Where the OAuth2 endpoints hang."),
-    key("database_url", "\"sqlite://vestibule.db\"", "`sqlite://FILE` or `postgres://USER@HOST/DATABASE`."),
-    key("proprietary_backend_name", "\"Django\"", "The name this server itself has as a backend."),
-    key(
-        "encryption_key",
-        "",
-        "The key that seals provider tokens: 32 random bytes in base64 (`openssl rand -base64 32`). The same on every node.",
-    ),
-    key(
-        "encryption_key_file",
-        "",
-        "A file with such keys, one a line: the first seals, all open. Without either setting a key is made at the first start: beside the SQLite file, or for PostgreSQL in the user's state directory.",
-    ),
-    key("database.max_connections", "16", "The most connections to PostgreSQL that one node opens."),
-    key("database.acquire_timeout", "\"3s\"", "How long a request waits for a connection before the answer is 503."),
-    key("database.cleanup_interval", "\"60s\"", "How often a running server removes what has expired."),
-    key("http.max_body_bytes", "2097152", "The largest request body, in bytes; a larger one is 413."),
-    key("http.request_timeout", "\"60s\"", "How long a request may take in all."),
-    key("http.header_timeout", "\"10s\"", "How long a client may take to send the head of a request."),
-    key("http.drain_timeout", "\"20s\"", "How long running requests have to finish after SIGTERM."),
-    key(
-        "log.level",
-        "\"info\"",
-        "What is logged: `error`, `warn`, `info`, `debug`, or a filter such as `info,vestibule=debug`.",
-    ),
-    key("log.format", "\"text\"", "`text` for people, `json` for machines: one object a line."),
-    key("passwords.hash_threads", "0", "Threads that hash passwords; 0 is one for each processor."),
-    key(
-        "passwords.hash_queue",
-        "128",
-        "How many sign-ins may wait for a hash; beyond that the answer is 503 with `Retry-After`.",
-    ),
-    key("tokens.access_token_ttl", "\"10h\"", "How long an access token lives."),
-    key("tokens.refresh_token_ttl", "\"30d\"", "How long a refresh token lives when it is not used."),
-    key("tokens.rotate_refresh_tokens", "true", "Whether a refresh gives a new refresh token and ends the old one."),
-    key(
-        "tokens.refresh_grace",
-        "\"10s\"",
-        "Within it, the last refresh token asked again gives the same new pair; `0s` is strict.",
-    ),
-    key("tokens.access_token_format", "\"opaque\"", "What an access token is."),
-    key(
-        "tokens.user_in_response",
-        "false",
-        "Adds `user` {email, first_name, last_name} to the token answer, as drf-social-oauth2 does.",
-    ),
-    key(
-        "tokens.provider_token_ttl",
-        "\"60s\"",
-        "How long a provider's token that was verified in an `Authorization` header is not asked about again; never past its own expiry.",
-    ),
-    key(
-        "scopes.*",
-        "read, write",
-        "A scope's name, and its description. With none, there are `read` and `write`. All are default.",
-    ),
-    key("providers.*.client_id", "", "Our client id at the provider. A provider with one is enabled."),
-    key("providers.*.client_secret", "", "Our secret at the provider."),
-    key("providers.*.scope", "[]", "Added to the catalog's default scope."),
-    key(
-        "providers.*.accept_unverified_audience",
-        "false",
-        "May tokens be converted that cannot be tied to this client? Only for providers that nobody else's application uses.",
-    ),
-    key(
-        "providers.*.on_taken_email",
-        "\"refuse\"",
-        "A new person's e-mail address belongs to an account: `refuse`, `associate` (into that account, only where both sides verified the address) or `create` (a second account).",
-    ),
-    key(
-        "providers.*.allowed_domains",
-        "[]",
-        "Only people with an address in one of these domains; empty is everybody.",
-    ),
-    key("providers.*.allowed_emails", "[]", "Only people with one of these addresses; empty is everybody."),
-    key(
-        "providers.*.client_ids",
-        "[]",
-        "Further client ids of the same project (iOS, Android) whose tokens count as ours.",
-    ),
-    key("providers.*.allow_signup", "true", "Whether people we do not know yet may come in."),
-    key("outbound.timeout", "\"10s\"", "How long a provider has for a whole answer."),
-    key(
-        "outbound.max_answer_bytes",
-        "1048576",
-        "The largest answer taken from a provider, in bytes after decompression.",
-    ),
-    key("outbound.max_concurrent_calls", "64", "How many calls to one provider may run at once; more wait."),
-    key(
-        "outbound.allow_private_addresses",
-        "false",
-        "Whether provider URLs may resolve to loopback and private ranges.",
-    ),
-    key(
-        "outbound.origin_map.*",
-        "",
-        "Rewrites an outbound origin, for gateways and for tests. An address named here is not guarded.",
-    ),
-];
 
 #[cfg(test)]
 mod tests {

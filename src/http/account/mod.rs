@@ -1,0 +1,243 @@
+//! A person's own pages: who they are, where they are signed in, what they have allowed, which applications are theirs.
+
+pub mod applications;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use vestibule_protocol::OAuthError;
+use vestibule_protocol::scope::APPLICATIONS_SCOPE;
+
+use super::bearer::{person, require_scope};
+use super::body::Caller;
+use super::page::{self, Page};
+use super::respond::ApiError;
+use super::visitor::{Form, Visitor, see_other};
+use crate::context::{Context, Ctx};
+use crate::logout;
+use crate::session::{self, Session};
+use crate::store::consent::{self, Consent};
+use crate::store::session as sessions_table;
+use crate::store::user::User;
+
+/// Whoever looks at one of these pages, or the way to the sign-in page.
+pub(super) fn signed_in<'v>(visitor: &'v Visitor, path: &str) -> Result<&'v Session, Response> {
+    visitor.session.as_ref().ok_or_else(|| {
+        let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+        see_other(&format!("/account/sign-in?next={next}"))
+    })
+}
+
+/// A moment for people, in UTC.
+pub(super) fn moment(seconds: i64) -> String {
+    // Days since 1970 to year, month and day (Howard Hinnant's `civil_from_days`).
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3_600, rest / 60 % 60)
+}
+
+pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
+    let session = match signed_in(&visitor, "/account/") {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    let mount = cx.settings.mount.trim_end_matches('/');
+    let context = json!({
+        "username": session.user.username,
+        "email": session.user.email,
+        "applications_url": format!("{mount}/applications/"),
+        "authorized_url": format!("{mount}/authorized_tokens/"),
+        "sessions_url": "/account/sessions",
+        "sign_out_url": format!("{mount}/logout"),
+    });
+    Page::new("account.html", context).show(&cx, &visitor)
+}
+
+pub(super) async fn sessions(State(cx): State<Ctx>, visitor: Visitor) -> Response {
+    let own = match signed_in(&visitor, "/account/sessions") {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    let all = match session::of_user(&cx, own.user.id).await {
+        Ok(all) => all,
+        Err(error) => return page::refuse(&cx, &visitor, error),
+    };
+    let rows: Vec<_> = all
+        .iter()
+        .map(|session| {
+            json!({
+                "id": session.id,
+                "created_at": moment(session.created_at),
+                "last_seen_at": moment(session.last_seen_at),
+                "address": session.address,
+                "user_agent": session.user_agent,
+                "is_current": session.id == own.id,
+            })
+        })
+        .collect();
+    let context = json!({ "sessions": rows, "action": "/account/sessions" });
+    Page::new("sessions.html", context).show(&cx, &visitor)
+}
+
+/// Ends one session, or all but this one.
+pub(super) async fn end_sessions(State(cx): State<Ctx>, form: Form) -> Response {
+    let Form { params, visitor } = form;
+    let own = match signed_in(&visitor, "/account/sessions") {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    let ended = async {
+        let ids: Vec<i64> = match params.get("all") {
+            Some(_) => {
+                let all = session::of_user(&cx, own.user.id).await?;
+                all.iter().map(|session| session.id).filter(|id| *id != own.id).collect()
+            }
+            None => params.get("id").and_then(|id| id.parse().ok()).into_iter().collect(),
+        };
+        for id in ids {
+            if let Some(public_id) = sessions_table::end(&cx.db, id, own.user.id).await? {
+                logout::tell(&cx, &public_id, own.user.id).await?;
+            }
+        }
+        Ok(())
+    };
+    match ended.await {
+        Ok(()) => see_other("/account/sessions"),
+        Err(error) => page::refuse(&cx, &visitor, error),
+    }
+}
+
+/// What a person has allowed, as a page or, for a script with a token, as JSON.
+pub(super) async fn authorized(State(cx): State<Ctx>, headers: HeaderMap, request: axum::extract::Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    if headers.contains_key(AUTHORIZATION) {
+        let listed = async {
+            let user = caller(&cx, &mut parts).await?;
+            let all = consent::of_user(&cx.db, user.id).await.map_err(OAuthError::from)?;
+            Ok::<_, ApiError>(all.iter().map(as_json).collect::<Vec<_>>())
+        };
+        return match listed.await {
+            Ok(all) => ([(CACHE_CONTROL, "no-store")], Json(json!({ "authorized": all }))).into_response(),
+            Err(error) => error.into_response(),
+        };
+    }
+    let visitor = match <Visitor as axum::extract::FromRequestParts<Ctx>>::from_request_parts(&mut parts, &cx).await {
+        Ok(visitor) => visitor,
+        Err(answer) => return answer,
+    };
+    let mount = cx.settings.mount.trim_end_matches('/').to_owned();
+    let session = match signed_in(&visitor, &format!("{mount}/authorized_tokens/")) {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    let all = match consent::of_user(&cx.db, session.user.id).await {
+        Ok(all) => all,
+        Err(error) => return page::refuse(&cx, &visitor, error.into()),
+    };
+    let rows: Vec<_> = all.iter().map(|consent| row(&cx, consent)).collect();
+    let context = json!({ "authorized": rows, "action": format!("{mount}/authorized_tokens/") });
+    Page::new("authorized.html", context).show(&cx, &visitor)
+}
+
+fn row(cx: &Context, consent: &Consent) -> serde_json::Value {
+    let own = cx.settings.scopes();
+    let sentence = |name: &str| {
+        own.iter()
+            .find(|(known, _)| *known == name)
+            .map_or_else(|| name.to_owned(), |(_, sentence)| (*sentence).to_owned())
+    };
+    json!({
+        "id": consent.id,
+        "name": consent.name,
+        "scopes": consent.scope.iter().map(sentence).collect::<Vec<_>>(),
+        "granted_at": moment(consent.updated_at),
+    })
+}
+
+fn as_json(consent: &Consent) -> serde_json::Value {
+    json!({
+        "id": consent.id,
+        "client_id": consent.client_id,
+        "name": consent.name,
+        "scope": consent.scope.to_string(),
+        "granted_at": consent.updated_at,
+    })
+}
+
+/// Who calls with a token, and may look after their applications with it.
+pub(super) async fn caller(cx: &Ctx, parts: &mut axum::http::request::Parts) -> Result<User, ApiError> {
+    let Caller(identity) = <Caller as axum::extract::FromRequestParts<Ctx>>::from_request_parts(parts, cx).await?;
+    let user = person(&identity)?.clone();
+    require_scope(identity.scope(), APPLICATIONS_SCOPE)?;
+    Ok(user)
+}
+
+/// Asks again, and then takes a consent back with every token that came of it.
+pub(super) async fn withdraw(State(cx): State<Ctx>, form: Form) -> Response {
+    let Form { params, visitor } = form;
+    let mount = cx.settings.mount.trim_end_matches('/').to_owned();
+    let list = format!("{mount}/authorized_tokens/");
+    let session = match signed_in(&visitor, &list) {
+        Ok(session) => session,
+        Err(answer) => return answer,
+    };
+    let id = params.get("id").and_then(|id| id.parse::<i64>().ok()).unwrap_or_default();
+    if params.get("confirm").is_some() {
+        return match consent::withdraw(&cx.db, id, session.user.id, cx.clock.now()).await {
+            Ok(_) => see_other(&list),
+            Err(error) => page::refuse(&cx, &visitor, error.into()),
+        };
+    }
+    let all = match consent::of_user(&cx.db, session.user.id).await {
+        Ok(all) => all,
+        Err(error) => return page::refuse(&cx, &visitor, error.into()),
+    };
+    match all.iter().find(|consent| consent.id == id) {
+        Some(consent) => {
+            let context = json!({ "action": list, "id": id, "name": consent.name, "back_url": list });
+            Page::new("authorized_confirm.html", context).show(&cx, &visitor)
+        }
+        None => see_other(&list),
+    }
+}
+
+/// `DELETE authorized_tokens/{id}` with a token.
+pub(super) async fn withdraw_json(
+    State(cx): State<Ctx>,
+    Path(id): Path<i64>,
+    RawQuery(_): RawQuery,
+    Caller(identity): Caller,
+) -> Result<StatusCode, ApiError> {
+    let user = person(&identity)?;
+    require_scope(identity.scope(), APPLICATIONS_SCOPE)?;
+    let withdrawn = consent::withdraw(&cx.db, id, user.id, cx.clock.now()).await.map_err(OAuthError::from)?;
+    match withdrawn {
+        Some(()) => Ok(StatusCode::NO_CONTENT),
+        None => {
+            Err(OAuthError::invalid_request("You have not authorized anything with this id.").with_status(404).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+
+    #[test]
+    fn a_moment_is_a_day_and_an_hour() {
+        assert_eq!(moment(0), "1970-01-01 00:00 UTC");
+        assert_eq!(moment(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(moment(1_795_547_819), "2026-11-24 19:16 UTC");
+    }
+}

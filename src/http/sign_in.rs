@@ -1,0 +1,127 @@
+//! The sign-in page and the way out of it: `/account/sign-in`.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::Response;
+use serde_json::json;
+use vestibule_protocol::{OAuthError, Params};
+
+use super::page::{self, Page};
+use super::visitor::{Form, Visitor, next_or, see_other};
+use super::{authorize as authorize_page, cookie};
+use crate::authorize;
+use crate::context::{Context, Ctx};
+use crate::identity::sign_in;
+use crate::session;
+use crate::store::user::User;
+
+/// Where somebody goes who came from nowhere.
+pub(super) const HOME: &str = "/account/";
+
+pub(super) async fn get(State(cx): State<Ctx>, RawQuery(query): RawQuery, visitor: Visitor) -> Response {
+    let params = match Params::from_form(query.unwrap_or_default().as_bytes()) {
+        Ok(params) => params,
+        Err(error) => return page::refuse(&cx, &visitor, error),
+    };
+    show(&cx, &visitor, next_or(params.get("next"), HOME), None, None).await
+}
+
+pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
+    let Form { params, visitor } = form;
+    let next = next_or(params.get("next"), HOME).to_owned();
+    if params.get("continue").is_some() {
+        return go_on(&cx, &visitor, &next);
+    }
+    let (username, password) = (params.get("username").unwrap_or_default(), params.get("password").unwrap_or_default());
+    match sign_in::by_password(&cx, username, password, &visitor.browser.address).await {
+        Ok(Some(user)) => enter(&cx, &visitor, &user, "pwd", &next).await,
+        Ok(None) => {
+            let mut answer = show(&cx, &visitor, &next, Some("wrong_credentials"), Some(username)).await;
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            answer
+        }
+        Err(error) if error.status() == 429 => {
+            let mut answer = show(&cx, &visitor, &next, Some("too_many_tries"), Some(username)).await;
+            *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            answer
+        }
+        Err(error) => page::refuse(&cx, &visitor, error),
+    }
+}
+
+/// Begins a session for whoever has just proved who they are, and goes on.
+pub(super) async fn enter(cx: &Context, visitor: &Visitor, user: &User, amr: &str, next: &str) -> Response {
+    match session::begin(cx, user, amr, &visitor.browser, visitor.session.as_ref()).await {
+        Ok(value) => {
+            let mut answer = see_other(next);
+            if let Some(set) = cookie::session(cx, &value) {
+                answer.headers_mut().append(SET_COOKIE, set);
+            }
+            answer
+        }
+        Err(error) => page::refuse(cx, visitor, error),
+    }
+}
+
+/// Whoever is signed in goes on as who they are, without proving it again.
+fn go_on(cx: &Context, visitor: &Visitor, next: &str) -> Response {
+    if visitor.session.is_none() {
+        let error = OAuthError::invalid_request("Nobody is signed in in this browser any more; sign in again.");
+        return page::refuse(cx, visitor, error);
+    }
+    match waiting_in(next) {
+        None => see_other(next),
+        Some(sealed) => match authorize::with_account_chosen(cx, sealed) {
+            Ok(sealed) => see_other(&authorize_page::address(cx, &sealed)),
+            Err(error) => page::refuse(cx, visitor, error),
+        },
+    }
+}
+
+/// The request that waits behind an address, if it is one of those.
+fn waiting_in(next: &str) -> Option<&str> {
+    next.split_once("/authorize?resume=").map(|(_, sealed)| sealed)
+}
+
+async fn show(cx: &Context, visitor: &Visitor, next: &str, error: Option<&str>, username: Option<&str>) -> Response {
+    let waiting = match waiting_in(next) {
+        None => None,
+        Some(sealed) => match authorize::waiting(cx, sealed).await {
+            Ok(waiting) => Some(waiting),
+            Err(error) => return page::refuse(cx, visitor, error),
+        },
+    };
+    let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let mount = cx.settings.mount.trim_end_matches('/');
+    let providers: Vec<_> = cx
+        .upstream
+        .providers()
+        .filter(|provider| provider.has_browser_flow())
+        .map(|provider| {
+            json!({
+                "name": provider.name(),
+                "title": provider.title(),
+                "url": format!("{mount}/login/{}?next={encoded}", provider.name()),
+            })
+        })
+        .collect();
+    let may_continue = waiting.as_ref().is_none_or(|waiting| waiting.may_continue);
+    let current = visitor.session.as_ref().filter(|_| may_continue).map(|session| session.user.username.clone());
+    let hinted = waiting.as_ref().map(|waiting| waiting.login_hint.as_str()).filter(|hint| !hint.is_empty());
+    let context = json!({
+        "action": "/account/sign-in",
+        "next": next,
+        "username": username.or(hinted).unwrap_or_default(),
+        "error": error,
+        "application": waiting.as_ref().map(|waiting| waiting.application.name.as_str()),
+        "providers": providers,
+        "current": current,
+    });
+    Page {
+        form_targets: waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect(),
+        ui_locales: waiting.map(|waiting| waiting.ui_locales).unwrap_or_default(),
+        ..Page::new("sign_in.html", context)
+    }
+    .show(cx, visitor)
+}
