@@ -2,7 +2,9 @@
 //! that answer from this machine.
 
 mod answer;
+pub mod guest;
 pub mod issuer;
+pub mod key;
 mod postgres;
 pub mod stand_in;
 
