@@ -56,7 +56,7 @@ pub enum Poll {
     /// Its tokens were given before.
     Spent,
     /// Somebody said yes: here it is, and it is spent with that.
-    Approved(RedeemedCode),
+    Approved(Box<RedeemedCode>),
 }
 
 /// Stores a device code, unless the code to be typed is another device's (`false`).
@@ -178,7 +178,7 @@ pub async fn poll(tx: &mut Tx<'_>, digest: TokenDigest, application_id: i64, now
                     })
                 })
                 .await?;
-            Ok(taken.map_or(Poll::Spent, Poll::Approved))
+            Ok(taken.map_or(Poll::Spent, |code| Poll::Approved(Box::new(code))))
         }
     }
 }

@@ -341,7 +341,7 @@ on_both_databases! {
                 if let Some(id_token) = members["id_token"].as_str().filter(|text| !text.is_empty()) {
                     let id_token = claims(id_token);
                     assert_eq!((id_token["at_hash"].is_string(), id_token["c_hash"].is_string()), (wants("token"), wants("code")));
-                    assert_eq!(id_token["preferred_username"].is_string(), false);
+                    assert!(!id_token["preferred_username"].is_string());
                 }
                 if wants("token") {
                     assert!(t.accepts(members["access_token"].as_str().unwrap()).await);

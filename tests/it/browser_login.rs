@@ -31,6 +31,11 @@ async fn depart(guest: &Guest<'_>, page: &Answer, backend: &str) -> String {
     answer.header("location")
 }
 
+/// The provider gives its code for the challenge that came with the browser.
+fn bind(t: &Test, there: &str) {
+    t.stand_in.code("its-code", "good-token", Some(&format!("S256:{}", query(there, "code_challenge"))));
+}
+
 on_both_databases! {
     async fn a_person_signs_in_with_a_provider_and_goes_on_to_the_application(t: Test) { // attack 179
         t.stand_in.issue("github", "good-token", "7");
@@ -42,8 +47,8 @@ on_both_databases! {
         assert!(there.starts_with("https://github.com/login/oauth/authorize?"), "{there}");
         assert_eq!((query(&there, "client_id").as_str(), query(&there, "redirect_uri")), ("github-id", t.url("complete/github/")));
         assert_eq!((query(&there, "code_challenge_method").as_str(), query(&there, "code_challenge").len()), ("S256", 43));
-        t.stand_in.code("its-code", "good-token", None);
         let state = query(&there, "state");
+        bind(&t, &there);
 
         // Not without this browser's cookie, not with another state, not twice.
         let stranger = Guest::new(&t);
@@ -61,7 +66,6 @@ on_both_databases! {
 on_both_databases! {
     async fn what_goes_wrong_on_the_way_back_is_said_in_words(t: Test) { // attacks 123, 187, 189, 191
         t.stand_in.issue("github", "good-token", "7");
-        t.stand_in.code("its-code", "good-token", None);
         let guest = Guest::new(&t);
         let page = guest.get("/account/sign-in").await;
         for (answer, words) in [
@@ -86,6 +90,7 @@ on_both_databases! {
         assert!(t.people().await.is_empty());
         // A provider that answers by a form: the answer goes on as a GET of our own.
         let there = depart(&guest, &page, "github").await;
+        bind(&t, &there);
         let posted = guest.post("complete/github/", &[("code", "its-code"), ("state", &query(&there, "state"))]).await;
         assert_eq!(posted.status, 303);
         assert_eq!(guest.follow(posted).await.status, 200);
@@ -99,7 +104,6 @@ on_both_databases! {
         setup.settings.registration.mode = RegistrationMode::Open;
         let t = setup.start().await;
         t.stand_in.issue("github", "good-token", "7");
-        t.stand_in.code("its-code", "good-token", None);
         let get = |url: String| Answer::of(t.http.get(url));
 
         let refused = get(t.url("verify")).await;
@@ -115,6 +119,7 @@ on_both_databases! {
         let guest = Guest::new(&t);
         let page = guest.open(&request_url(&app, &[("redirect_uri", "http://127.0.0.1:33418/"), ("resource", resource["resource"].as_str().unwrap()), ("scope", "read")])).await;
         let there = depart(&guest, &page, "github").await;
+        bind(&t, &there);
         let consent = guest.open(&format!("complete/github/?code=its-code&state={}", query(&there, "state"))).await;
         let code = guest.allow(&consent).await.sent("code");
         let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", "http://127.0.0.1:33418/"), ("code_verifier", crate::harness::guest::VERIFIER), ("resource", resource["resource"].as_str().unwrap())];
