@@ -147,8 +147,8 @@ fn what_an_application_says_of_itself_is_set_changed_and_checked() {
     let create =
         ["app", "create", "--name", "x", "--client-type", "confidential", "--grant-type", "authorization-code"];
     let flags = ["--redirect-uri", "https://app.example/cb", "--access-token-format", "jwt", "--require-par"];
-    let made =
-        place.json(&[&create[..], &flags[..], &["--metadata", r#"{"policy_uri": "https://app.example/p"}"#]].concat(), "");
+    let made = place
+        .json(&[&create[..], &flags[..], &["--metadata", r#"{"policy_uri": "https://app.example/p"}"#]].concat(), "");
     let metadata = &made["metadata"];
     assert_eq!(
         (metadata["access_token_format"].as_str(), metadata["policy_uri"].as_str()),
