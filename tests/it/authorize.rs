@@ -152,6 +152,24 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn a_registered_query_is_kept_and_no_other_is_taken(t: Test) { // attack 21
+        t.person("ada").await;
+        let app = t.app_with(|app| {
+            app.grant_types = vec![AuthorizationCode];
+            app.redirect_uris = vec!["https://app.example/cb?tenant=1".to_owned()];
+            app.skip_authorization = true;
+        }).await;
+        let guest = Guest::new(&t);
+        guest.enter("ada").await;
+        let back = guest.authorize(&app, &[("redirect_uri", "https://app.example/cb?tenant=1")]).await;
+        assert!(back.header("location").starts_with("https://app.example/cb?tenant=1&code=vac_"));
+        for other in ["https://app.example/cb", "https://app.example/cb?tenant=2", "https://app.example/cb?tenant=1&x=2", "https://app.example/cb?"] {
+            assert!(guest.authorize(&app, &[("redirect_uri", other)]).await.is_error_page(), "{other}");
+        }
+    }
+}
+
+on_both_databases! {
     async fn a_native_application_listens_on_any_port_and_a_preview_has_any_name(setup: Setup) { // attack 25
         let mut setup = setup;
         setup.settings.authorization.allow_uri_wildcards = true;

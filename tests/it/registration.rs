@@ -270,6 +270,7 @@ on_both_databases! {
             (vec![("code_challenge", ""), ("code_challenge_method", "")], "invalid_request"),
             (vec![("code_challenge_method", "plain")], "invalid_request"),
             (vec![("scope", "nonsense")], "invalid_scope"),
+            (vec![("response_type", "code id_token"), ("scope", "openid"), ("nonce", "n")], "unauthorized_client"),
             (vec![("response_type", "token")], "unauthorized_client"),
             (vec![("client_id", "x")], "invalid_request"),
         ] {
