@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import * as oauth from 'oauth4webapi';
-import { isTaken, issuer, server, subject, walk } from './server.js';
+import { isTaken, issuer, privateKey, server, subject, walk } from './server.js';
 
 const SCOPE = 'openid profile email read';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -54,12 +54,22 @@ async function redeem(client, by, callback, asked, options = {}) {
 async function signIn(client, by, options) {
   const asked = await request(client, { prompt: 'consent' });
   const callback = await walk(addressOf(asked.parameters));
-  return { asked, callback, tokens: await redeem(client, by, callback, asked, options) };
+  return { asked, callback, tokens: await withNonce(() => redeem(client, by, callback, asked, options)) };
 }
 
 async function refresh(client, by, refreshToken, options = {}) {
   const answer = await oauth.refreshTokenGrantRequest(as, client, by, refreshToken, { ...insecure, ...options });
   return oauth.processRefreshTokenResponse(as, client, answer);
+}
+
+/** Once more where the first attempt was only told the server's nonce (RFC 9449 section 8). */
+async function withNonce(attempt) {
+  try {
+    return await attempt();
+  } catch (thrown) {
+    if (!oauth.isDPoPNonceError(thrown)) throw thrown;
+    return attempt();
+  }
 }
 
 async function introspect(token) {
@@ -145,12 +155,10 @@ test('a refresh gives new tokens and a used one ends them', async () => {
 });
 
 test('each way to prove a client gives it a token of its own', async () => {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-  const key = await crypto.subtle.importKey('jwk', server.private_key, algorithm, false, ['sign']);
   const ways = [
     [web, oauth.ClientSecretBasic(server.web.client_secret)],
     [web, oauth.ClientSecretPost(server.web.client_secret)],
-    [signed, oauth.PrivateKeyJwt({ key, kid: server.private_key.kid })],
+    [signed, oauth.PrivateKeyJwt(await privateKey())],
   ];
   for (const [client, by] of ways) {
     const answer = await oauth.clientCredentialsGrantRequest(as, client, by, { scope: 'read' }, insecure);
@@ -159,6 +167,19 @@ test('each way to prove a client gives it a token of its own', async () => {
   // Who has registered a key has no other way.
   const answer = await oauth.clientCredentialsGrantRequest(as, signed, ways[1][1], { scope: 'read' }, insecure);
   await assert.rejects(oauth.processClientCredentialsResponse(as, signed, answer), refusedAs('invalid_client'));
+});
+
+test('an API verifies an access token by itself', async () => {
+  const { tokens } = await signIn(signed, oauth.PrivateKeyJwt(await privateKey()));
+  const called = (token) => new Request(issuer, { headers: { authorization: `Bearer ${token}` } });
+  const claims = await oauth.validateJwtAccessToken(as, called(tokens.access_token), issuer.origin, insecure);
+  assert.equal(claims.sub, subject);
+  assert.equal(claims.client_id, signed.client_id);
+  assert.equal(claims.scope.split(' ').sort().join(' '), SCOPE.split(' ').sort().join(' '));
+  // An ID token is no access token, and this one is for nobody else.
+  await assert.rejects(oauth.validateJwtAccessToken(as, called(tokens.id_token), issuer.origin, insecure), /"typ"/);
+  const elsewhere = oauth.validateJwtAccessToken(as, called(tokens.access_token), 'https://other.example', insecure);
+  await assert.rejects(elsewhere, /"aud"/);
 });
 
 test('a device waits until somebody has typed its code', async () => {
@@ -198,9 +219,12 @@ test('a token bound to a key is of use with that key only', async () => {
     const answer = await oauth.userInfoRequest(as, web, tokens.access_token, { ...insecure, DPoP });
     return oauth.processUserInfoResponse(as, web, subject, answer);
   };
-  assert.equal((await ask(oauth.DPoP(web, own))).sub, subject);
+  const dpop = oauth.DPoP(web, own);
+  assert.equal((await withNonce(() => ask(dpop))).sub, subject);
   const isRefused = (thrown) => thrown.status === 401 && thrown.cause[0].parameters.error === 'invalid_token';
-  await assert.rejects(ask(oauth.DPoP(web, other)), isRefused);
+  const swapped = oauth.DPoP(web, other);
+  await assert.rejects(ask(swapped), oauth.isDPoPNonceError);
+  await assert.rejects(ask(swapped), isRefused);
   assert.ok(!(await isTaken(tokens.access_token)));
 });
 
@@ -209,13 +233,17 @@ test('a code that is bound to a key gives nothing to another', async () => {
   const asked = await request(native, { dpop_jkt: await oauth.DPoP(native, own).calculateThumbprint() });
   const callback = await walk(addressOf(asked.parameters));
   const swapped = { DPoP: oauth.DPoP(native, other) };
-  await assert.rejects(redeem(native, oauth.None(), callback, asked, swapped), refusedAs('invalid_grant'));
+  const attempt = () => redeem(native, oauth.None(), callback, asked, swapped);
+  await assert.rejects(withNonce(attempt), refusedAs('invalid_grant'));
 });
 
 test('the refresh token of a public client is bound to its key', async () => {
   const [own, other] = await Promise.all([oauth.generateKeyPair('ES256'), oauth.generateKeyPair('ES256')]);
   const { tokens } = await signIn(native, oauth.None(), { DPoP: oauth.DPoP(native, own) });
-  const by = (keyPair) => refresh(native, oauth.None(), tokens.refresh_token, { DPoP: oauth.DPoP(native, keyPair) });
+  const by = (keyPair) => {
+    const proof = { DPoP: oauth.DPoP(native, keyPair) };
+    return withNonce(() => refresh(native, oauth.None(), tokens.refresh_token, proof));
+  };
   await assert.rejects(by(other), refusedAs('invalid_dpop_proof'));
   assert.equal((await by(own)).token_type, 'dpop');
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as client from 'openid-client';
-import { isTaken, issuer, server, subject, walk } from './server.js';
+import { isTaken, issuer, privateKey, server, subject, walk } from './server.js';
 
 const SCOPE = 'openid profile email read';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -154,19 +154,17 @@ test('a secret is taken in the header and in the body, and a wrong one in neithe
 });
 
 test('an assertion by the registered key and no other proves a client', async () => {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-  const own = await crypto.subtle.importKey('jwk', server.private_key, algorithm, false, ['sign']);
-  const { privateKey: other } = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
   const about = { id_token_signed_response_alg: server.signed.signing_algorithm };
-  const configure = (key) => {
-    const by = client.PrivateKeyJwt({ key, kid: server.private_key.kid });
-    return client.discovery(issuer, server.signed.client_id, about, by, insecure);
-  };
+  const configure = (key) =>
+    client.discovery(issuer, server.signed.client_id, about, client.PrivateKeyJwt(key), insecure);
+  const own = await privateKey();
   const signed = await configure(own);
   client.enableNonRepudiationChecks(signed);
   const { tokens } = await signIn(signed);
   assert.equal(tokens.claims().sub, subject);
-  const forged = await configure(other);
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+  const other = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify']);
+  const forged = await configure({ key: other.privateKey, kid: own.kid });
   await assert.rejects(client.clientCredentialsGrant(forged), refusedAs('invalid_client'));
 });
 
@@ -195,9 +193,7 @@ test('a pushed request is taken once', async () => {
 });
 
 test('a signed request object is taken', async () => {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-  const key = await crypto.subtle.importKey('jwk', server.private_key, algorithm, false, ['sign']);
-  const signing = { key, kid: server.private_key.kid };
+  const signing = await privateKey();
   const about = { id_token_signed_response_alg: server.signed.signing_algorithm };
   const by = client.PrivateKeyJwt(signing);
   const signed = await client.discovery(issuer, server.signed.client_id, about, by, insecure);
@@ -215,6 +211,23 @@ test('a signed answer is read and verified', async () => {
   assert.deepEqual([...callback.searchParams.keys()], ['response']);
   const tokens = await client.authorizationCodeGrant(config, callback, checks);
   assert.equal(tokens.claims().sub, subject);
+});
+
+test('a code comes with an ID token that vouches for it', async () => {
+  const { client_id, client_secret } = server.hybrid;
+  const config = await client.discovery(issuer, client_id, client_secret, undefined, insecure);
+  client.useCodeIdTokenResponseType(config);
+  const { checks, parameters } = await request();
+  const callback = await walk(client.buildAuthorizationUrl(config, parameters));
+  const fragment = new URLSearchParams(callback.hash.slice(1));
+  assert.ok(fragment.get('code') && fragment.get('id_token'));
+  const tokens = await client.authorizationCodeGrant(config, new URL(callback), checks);
+  assert.equal(tokens.claims().sub, subject);
+  // c_hash: the code of one answer beside the ID token of another.
+  const other = new URLSearchParams((await walk(client.buildAuthorizationUrl(config, parameters))).hash.slice(1));
+  other.set('id_token', fragment.get('id_token'));
+  callback.hash = other;
+  await assert.rejects(client.authorizationCodeGrant(config, callback, checks), refusedFor('c_hash'));
 });
 
 test('a token bound to a key is of use with that key only', async () => {
@@ -289,6 +302,23 @@ test('a client registers itself and signs somebody in', async () => {
   assert.equal(config.clientMetadata().client_name, metadata.client_name);
   const { tokens } = await signIn(config);
   assert.equal(tokens.claims().aud, config.clientMetadata().client_id);
+});
+
+test('a client that registers for it is answered in signed tokens of its algorithm', async () => {
+  const metadata = {
+    redirect_uris: [server.redirect_uri],
+    token_endpoint_auth_method: 'client_secret_post',
+    id_token_signed_response_alg: 'ES256',
+    userinfo_signed_response_alg: 'ES256',
+    introspection_signed_response_alg: 'ES256',
+  };
+  const config = await client.dynamicClientRegistration(issuer, metadata, undefined, insecure);
+  client.enableNonRepudiationChecks(config);
+  const algorithmOf = (jwt) => JSON.parse(Buffer.from(jwt.split('.')[0], 'base64url')).alg;
+  const { tokens } = await signIn(config);
+  assert.equal(algorithmOf(tokens.id_token), 'ES256');
+  assert.equal((await client.fetchUserInfo(config, tokens.access_token, subject)).email, 'ada@example.com');
+  assert.equal((await client.tokenIntrospection(config, tokens.access_token)).sub, subject);
 });
 
 test('an address that is none is not registered', async () => {

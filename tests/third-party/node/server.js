@@ -7,6 +7,13 @@ export const server = JSON.parse(readFileSync(process.env.VESTIBULE_UNDER_TEST, 
 export const issuer = new URL(server.issuer);
 export const subject = String(server.person.id);
 
+/** With which the application `signed` signs. */
+export async function privateKey() {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+  const key = await crypto.subtle.importKey('jwk', server.private_key, algorithm, false, ['sign']);
+  return { key, kid: server.private_key.kid };
+}
+
 /** Where a browser of its own ends up that begins at this address, as a URL. */
 export async function walk(address, ...options) {
   const [program, script] = server.browser;
