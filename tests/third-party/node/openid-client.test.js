@@ -1,6 +1,6 @@
 // openid-client: what an application calls.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -287,9 +287,16 @@ test('signing out ends the session and comes back', async () => {
     id_token_hint: tokens.id_token,
     state,
   });
+  // What a thief of the cookies has: it ends too, not just the browser's own memory.
+  const stolen = ['--cookies', join(directory, 'stolen')];
+  copyFileSync(walkOptions[1], stolen[1]);
   const back = await walk(address, ...walkOptions);
   assert.equal(String(back), `${server.post_logout_redirect_uri}?state=${state}`);
-  await assert.rejects(signIn(web, { walkOptions, extra: { prompt: 'none' } }), refusedAs('login_required'));
+  for (const options of [walkOptions, stolen]) {
+    const silently = signIn(web, { walkOptions: options, extra: { prompt: 'none' } });
+    await assert.rejects(silently, refusedAs('login_required'));
+  }
+  assert.ok(!(await isTaken(tokens.access_token)));
 });
 
 test('a client registers itself and signs somebody in', async () => {

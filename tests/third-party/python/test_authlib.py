@@ -132,15 +132,21 @@ def test_a_person_who_refuses_is_told_of_as_access_denied(website):
     assert refusal.value.error == "access_denied"
 
 
-def test_signing_out_ends_the_session_and_comes_back(website, server):
+def test_signing_out_ends_the_session_and_comes_back(website, server, is_taken):
     website.visit("/sign-in")
+    # What a thief of the cookies has: it ends too, not just the browser's own memory.
+    stolen = list(website.browser.cookies)
     answer = website.visit("/sign-out")
     assert answer.json["post_logout_redirect_uri"] == server.post_logout_redirect_uri
+    assert not is_taken(website.token["access_token"])
     # Nobody is signed in any more, so without a page there is no answer but this.
     website.sent = {"prompt": "none"}
-    with pytest.raises(OAuthError) as refusal:
-        website.visit("/sign-in")
-    assert refusal.value.error == "login_required"
+    for cookies in ([], stolen):
+        for cookie in cookies:
+            website.browser.cookies.set_cookie(cookie)
+        with pytest.raises(OAuthError) as refusal:
+            website.visit("/sign-in")
+        assert refusal.value.error == "login_required"
 
 
 def test_a_replayed_code_is_refused_and_ends_what_it_gave(signed_in, is_taken):

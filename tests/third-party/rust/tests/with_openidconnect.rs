@@ -171,11 +171,17 @@ fn signing_out_ends_the_session_and_comes_back() {
         .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(SERVER.post_logout_redirect_uri.clone()).unwrap())
         .set_state(state.clone())
         .http_get_url();
+    // What a thief of the cookies has: it ends too, not just the browser's own memory.
+    let stolen = cookies.with_extension("stolen");
+    std::fs::copy(&cookies, &stolen).unwrap();
     let back = walk(address.as_str(), &options);
     assert_eq!(back, format!("{}?state={}", SERVER.post_logout_redirect_uri, state.secret()));
-    let (callback, ..) = ask(&client, "none", &options);
-    assert_eq!(parameter(&callback, "error"), "login_required");
-    std::fs::remove_file(cookies).unwrap();
+    for cookies in [cookies, stolen] {
+        let (callback, ..) = ask(&client, "none", &["--cookies", cookies.to_str().unwrap()]);
+        assert_eq!(parameter(&callback, "error"), "login_required");
+        std::fs::remove_file(cookies).unwrap();
+    }
+    assert!(!is_taken(tokens.access_token().secret()));
 }
 
 /// What the library does not read of the metadata by itself.
