@@ -2,6 +2,7 @@
 //! that answer from this machine.
 
 mod answer;
+pub mod browser;
 pub mod issuer;
 mod postgres;
 pub mod stand_in;
