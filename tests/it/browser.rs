@@ -2,6 +2,8 @@
 //!
 //! Not here: what the pages hold and refuse, as far as that needs no browser.
 
+mod gallery;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::extract::{Query, Request};
+use axum::http::StatusCode;
 use axum::response::{Html, Redirect};
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -48,6 +51,7 @@ impl Site {
             .route("/", get(home))
             .route("/callback", get(arrived).post(arrived))
             .route("/moved", get(elsewhere))
+            .route("/silent", post(async || StatusCode::NO_CONTENT))
             .route("/framing", get(framing))
             .route("/front-channel", get(count));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

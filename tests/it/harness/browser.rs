@@ -179,10 +179,6 @@ impl Browser {
         STANDARD.decode(self.get("/screenshot").await.as_str().unwrap()).unwrap()
     }
 
-    pub async fn delete_cookies(&self) {
-        self.send(self.http.delete(self.at("/cookie"))).await.unwrap();
-    }
-
     /// What the console says since it was asked last.
     pub async fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({ "type": "browser" })).await;
