@@ -139,7 +139,7 @@ pub(super) fn about(application: &Application) -> serde_json::Value {
     })
 }
 
-/// The scopes with their sentences: the operator's own, and ours for OpenID Connect's.
+/// The scopes with the operator's own sentences; for OpenID Connect's the page has some.
 pub(super) fn scopes(cx: &Context, scope: &Scope, before: &Scope) -> Vec<serde_json::Value> {
     let own = cx.settings.scopes();
     scope

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use minijinja::value::{Kwargs, Serde};
@@ -42,6 +44,7 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "form_post.html",
     "front_channel_logout.html",
     "message.html",
+    "scope.html",
     "sessions.html",
     "sign_in.html",
     "sign_out.html",
@@ -137,10 +140,10 @@ impl Page {
             true => String::new(),
             false => format!(
                 "; frame-src {}",
-                self.frames.iter().filter_map(|uri| source(uri)).collect::<Vec<_>>().join(" ")
+                self.frames.iter().filter_map(|uri| origin(uri)).collect::<Vec<_>>().join(" ")
             ),
         };
-        let targets: Vec<String> = self.form_targets.iter().filter_map(|uri| source(uri)).collect();
+        let targets: Vec<String> = self.form_targets.iter().filter_map(|uri| scheme(uri)).collect();
         let policy = format!(
             "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}{script}{frames}",
             targets.join(" ")
@@ -149,6 +152,8 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Other sites learn nothing. Under `no-referrer` our own forms would come with `Origin: null`, and be refused.
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         if let Ok(policy) = HeaderValue::from_str(policy.trim_end()) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
@@ -180,13 +185,16 @@ pub(super) fn refuse(cx: &Context, visitor: &Visitor, error: OAuthError) -> Resp
     response
 }
 
-/// The origin, or the scheme of an application's own, as a policy names it.
-fn source(uri: &str) -> Option<String> {
+/// The origin, as a policy names it.
+fn origin(uri: &str) -> Option<String> {
     let url = url::Url::parse(uri).ok()?;
-    match url.scheme() {
-        "http" | "https" => Some(url.origin().ascii_serialization()),
-        scheme => Some(format!("{scheme}:")),
-    }
+    url.origin().is_tuple().then(|| url.origin().ascii_serialization())
+}
+
+/// The scheme, as a policy names it. Chromium holds every redirect that follows a form to the policy, also those of an
+/// application that sends the browser on to another origin of its own: no list of origins would be long enough.
+fn scheme(uri: &str) -> Option<String> {
+    Some(format!("{}:", url::Url::parse(uri).ok()?.scheme()))
 }
 
 fn render(folder: Option<&str>, template: &str, context: &Value) -> Result<String, minijinja::Error> {
@@ -266,7 +274,7 @@ fn language(cx: &Context, folder: Option<&str>, wishes: &[&str]) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{TEMPLATES, TEXTS, render, source};
+    use super::{TEMPLATES, TEXTS, origin, render, scheme};
 
     #[test]
     fn every_language_has_the_same_texts() {
@@ -291,8 +299,9 @@ mod tests {
 
     #[test]
     fn a_policy_names_origins_and_schemes() {
-        assert_eq!(source("https://app.example:8443/cb?x").as_deref(), Some("https://app.example:8443"));
-        assert_eq!(source("com.example.app:/cb").as_deref(), Some("com.example.app:"));
-        assert_eq!(source("no uri"), None);
+        assert_eq!(origin("https://app.example:8443/cb?x").as_deref(), Some("https://app.example:8443"));
+        assert_eq!(scheme("https://app.example:8443/cb?x").as_deref(), Some("https:"));
+        assert_eq!(scheme("com.example.app:/cb").as_deref(), Some("com.example.app:"));
+        assert_eq!((origin("com.example.app:/cb"), origin("no uri"), scheme("no uri")), (None, None, None));
     }
 }

@@ -12,6 +12,7 @@ mod harness;
 mod assertions;
 mod authorize;
 mod browser_login;
+mod browser;
 mod clients;
 mod codes;
 mod conversion;

@@ -8,9 +8,10 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use vestibule_protocol::OAuthError;
 use vestibule_protocol::scope::APPLICATIONS_SCOPE;
+use vestibule_protocol::{OAuthError, Scope};
 
+use super::authorize::scopes;
 use super::bearer::{person, require_scope};
 use super::body::Caller;
 use super::page::{self, Page};
@@ -151,16 +152,10 @@ pub(super) async fn authorized(State(cx): State<Ctx>, headers: HeaderMap, reques
 }
 
 fn row(cx: &Context, consent: &Consent) -> serde_json::Value {
-    let own = cx.settings.scopes();
-    let sentence = |name: &str| {
-        own.iter()
-            .find(|(known, _)| *known == name)
-            .map_or_else(|| name.to_owned(), |(_, sentence)| (*sentence).to_owned())
-    };
     json!({
         "id": consent.id,
         "name": consent.name,
-        "scopes": consent.scope.iter().map(sentence).collect::<Vec<_>>(),
+        "scopes": scopes(cx, &consent.scope, &Scope::default()),
         "granted_at": moment(consent.updated_at),
     })
 }

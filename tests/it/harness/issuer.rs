@@ -1,14 +1,15 @@
 //! An OpenID Connect provider of an operator's own: discovery, keys that can be changed, user info, codes, and ID tokens
-//! of any kind, also such as no honest one would sign.
+//! of any kind, also such as no honest one would sign. At its sign-in page everybody is `grace`, at once.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -51,6 +52,7 @@ impl Issuer {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
             .route("/userinfo", get(userinfo))
+            .route("/authorize", get(authorize))
             .route("/token", post(token))
             .fallback(anything_else)
             .with_state(issuer.clone());
@@ -169,6 +171,22 @@ async fn userinfo(State(issuer): State<Issuer>, headers: HeaderMap) -> Response 
         Some(sub) => Json(issuer.claims(sub)).into_response(),
         None => StatusCode::UNAUTHORIZED.into_response(),
     }
+}
+
+/// Sends the browser straight back, with the issuer's name (RFC 9207).
+async fn authorize(State(issuer): State<Issuer>, Query(asked): Query<HashMap<String, String>>) -> Redirect {
+    let mut claims = issuer.claims("grace");
+    claims["nonce"] = asked["nonce"].as_str().into();
+    let answer = json!({
+        "access_token": "access-of-grace", "token_type": "Bearer", "expires_in": 3600, "id_token": issuer.sign(&claims),
+    });
+    issuer.code("code-of-grace", answer);
+    let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
+    back.query_pairs_mut()
+        .append_pair("code", "code-of-grace")
+        .append_pair("state", &asked["state"])
+        .append_pair("iss", &issuer.url);
+    Redirect::to(back.as_str())
 }
 
 async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: String) -> Response {

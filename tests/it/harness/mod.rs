@@ -2,7 +2,11 @@
 //! that answer from this machine.
 
 mod answer;
+<<<<<<< HEAD
 pub mod guest;
+=======
+pub mod browser;
+>>>>>>> browser
 pub mod issuer;
 pub mod key;
 mod postgres;
