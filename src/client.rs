@@ -89,14 +89,17 @@ pub async fn authenticate(
 
 const UNKNOWN: &str = "Unknown client, or its credentials are wrong.";
 
-/// An application by client id, out of the cache where that can be believed. Disabled ones too.
+/// An application by client id, out of the cache where that can be believed. Disabled ones too; but not one that came
+/// of a document where such are not taken any more.
 pub async fn find(cx: &Context, client_id: &str) -> Result<Option<Arc<Application>>, OAuthError> {
     if client_id.len() > 255 {
         return Ok(None);
     }
     let read = application::find(&cx.db, client_id);
     let rests_on = |application: &Application| [Change::Application(application.id)];
-    Ok(cx.applications.get(&cx.db, client_id.to_owned(), |_| true, rests_on, read).await?)
+    let found = cx.applications.get(&cx.db, client_id.to_owned(), |_| true, rests_on, read).await?;
+    let documents = cx.settings.registration.client_id_metadata_documents;
+    Ok(found.filter(|application| documents || application.metadata.document_fresh_until.is_none()))
 }
 
 /// A new client id. It never begins as a flag of the command line does.

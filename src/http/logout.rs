@@ -18,8 +18,15 @@ pub(super) async fn get(State(cx): State<Ctx>, RawQuery(query): RawQuery, visito
     begin(&cx, &visitor, Params::from_form(query.unwrap_or_default().as_bytes())).await
 }
 
+/// A browser sends no cookie with a form from another site, and would look signed out: the request goes on as a GET.
 pub(super) async fn post(State(cx): State<Ctx>, visitor: Visitor, body: Result<Body, Refusal>) -> Response {
-    begin(&cx, &visitor, body.map(|Body(params)| params).map_err(|refusal| refusal.0)).await
+    match body {
+        Err(refusal) => page::refuse(&cx, &visitor, refusal.0),
+        Ok(Body(params)) => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
+            see_other(&format!("{}/logout?{query}", cx.settings.mount.trim_end_matches('/')))
+        }
+    }
 }
 
 async fn begin(cx: &Ctx, visitor: &Visitor, params: Result<Params, OAuthError>) -> Response {

@@ -1,8 +1,7 @@
 //! `POST register` (RFC 7591) and `GET`/`PUT`/`DELETE register/{client_id}` (RFC 7592).
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +10,7 @@ use vestibule_protocol::{Bearer, OAuthError};
 
 use super::body::{bounded, single};
 use super::respond::{ApiError, Refusal};
+use super::visitor::address;
 use crate::context::{Context, Ctx};
 use crate::registration::{self, Registered};
 use crate::store::application;
@@ -37,11 +37,12 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, OAuthError> {
     })
 }
 
-pub(super) async fn register(State(cx): State<Ctx>, headers: HeaderMap, body: axum::body::Body) -> Response {
+pub(super) async fn register(State(cx): State<Ctx>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
     let registered = async {
-        let body: Bytes = bounded(&cx, &headers, body).await?;
-        let token = bearer(&headers)?;
-        registration::register(&cx, token.as_deref(), &object(&body)?).await
+        let body = bounded(&cx, &parts.headers, body).await?;
+        let token = bearer(&parts.headers)?;
+        registration::register(&cx, token.as_deref(), &address(&cx, &parts), &object(&body)?).await
     };
     match registered.await {
         Ok(registered) => answer(&cx, StatusCode::CREATED, registered),

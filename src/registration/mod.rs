@@ -17,6 +17,7 @@ use crate::context::{Context, random};
 use crate::limits;
 use crate::settings::RegistrationMode;
 use crate::store::application::{self, Application};
+use crate::store::attempt;
 
 /// The grants that nobody gives themselves: with them a client speaks for people whom it has not asked.
 const NOT_BY_ONESELF: [GrantType; 3] = [GrantType::Password, GrantType::JwtBearer, GrantType::ConvertToken];
@@ -35,13 +36,20 @@ fn metadata_error(sentence: impl Into<String>) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, sentence.into())
 }
 
-/// Registers an application for whoever presents this initial access token, or for anybody, as configured.
+/// Registrations from one address within [`REGISTRATION_WINDOW`] seconds, where anybody may register.
+const REGISTRATIONS: i64 = 60;
+const REGISTRATION_WINDOW: i64 = 3_600;
+
+/// Registers an application for whoever presents this initial access token, or for anybody, as configured. `address` is
+/// where the request comes from.
 ///
 /// # Errors
-/// 403 where registration is off, 401 for a wrong initial access token, 400 for metadata that cannot be registered.
+/// 403 where registration is off, 401 for a wrong initial access token, 429 for too many from one address, 400 for
+/// metadata that cannot be registered.
 pub async fn register(
     cx: &Context,
     initial_token: Option<&str>,
+    address: &str,
     wanted: &Map<String, Value>,
 ) -> Result<Registered, OAuthError> {
     let settings = &cx.settings.registration;
@@ -57,7 +65,16 @@ pub async fn register(
                 return Err(OAuthError::invalid_token("Registering needs the initial access token as Bearer."));
             }
         }
-        RegistrationMode::Open => {}
+        RegistrationMode::Open => {
+            let key = cx.keys.derive("registrations", address.as_bytes());
+            let now = cx.clock.now();
+            let (tries, until) = attempt::count(&cx.db, key, now, REGISTRATION_WINDOW).await?;
+            if tries > REGISTRATIONS {
+                let wait = u32::try_from(until - now).unwrap_or(60);
+                let sentence = "Too many registrations from this address; try again later.";
+                return Err(OAuthError::unavailable(sentence, wait).with_status(429));
+            }
+        }
     }
     let token = PlainToken::new(TokenKind::RegistrationToken, &random());
     let mut application = Application {

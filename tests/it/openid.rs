@@ -315,8 +315,12 @@ on_both_databases! {
         assert!(!t.accepts(&tokens.access_token()).await);
         let again = guest.get(&query(&[("id_token_hint", &hint), ("post_logout_redirect_uri", "https://app.example/q?a=1"), ("state", "s")])).await;
         assert_eq!(again.header("location"), "https://app.example/q?a=1&state=s");
-        let posted = guest.post("logout", &[("id_token_hint", &hint)]).await;
-        assert_eq!(posted.status, 200);
+        // By a form from another site, with which a browser sends no cookie: it goes on as a GET, with one.
+        let (_, hint) = id_token(&t, &guest, &app).await;
+        let posted = Guest::new(&t).post("logout", &[("id_token_hint", &hint), ("post_logout_redirect_uri", done)]).await;
+        assert_eq!((posted.status, guest.get("/account/").await.status), (303, 200));
+        assert_eq!(guest.get(&posted.header("location")).await.header("location"), done);
+        assert_eq!(guest.get("/account/").await.status, 303);
     }
 }
 

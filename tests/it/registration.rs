@@ -154,6 +154,21 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn nobody_fills_the_database_with_registrations(setup: Setup) {
+        let mut setup = setup;
+        setup.settings.registration.mode = RegistrationMode::Open;
+        let t = setup.start().await;
+        for _ in 0..60 {
+            assert_eq!(register(&t, None, &metadata()).await.status, 201);
+        }
+        let limited = register(&t, None, &metadata()).await;
+        assert_eq!((limited.status, limited.header("retry-after").is_empty()), (429, false));
+        t.clock.advance(3_601);
+        assert_eq!(register(&t, None, &metadata()).await.status, 201);
+    }
+}
+
+on_both_databases! {
     async fn an_application_of_a_sector_names_every_redirect_uri(setup: Setup) {
         let mut setup = setup;
         setup.settings.registration.mode = RegistrationMode::Open;
@@ -227,7 +242,8 @@ on_both_databases! {
             assert!(guest.authorize(&app, &[]).await.is_error_page(), "{inside}");
         }
         let off = t.second_node_with(|settings| settings.registration.client_id_metadata_documents = false).await;
-        assert!(Guest::new(&off).authorize(&app, &[]).await.status != 500);
+        assert!(Guest::new(&off).authorize(&app, &[]).await.is_error_page());
+        assert_eq!(off.refresh(&app, &tokens.refresh_token()).await.outcome(), "401 invalid_client");
     }
 }
 
