@@ -173,8 +173,12 @@ pub async fn deliver_due(cx: &Context) -> Result<(), OAuthError> {
                 logout_notice::delete(&cx.db, notice.id).await?;
                 continue;
             };
-            let logout_token = logout_token(cx, &application, notice.user_id, &notice.session).await?;
-            match cx.upstream.send_logout_token(&uri, &logout_token).await {
+            // What is wrong with one application must not keep the others from being told.
+            let sent = match logout_token(cx, &application, notice.user_id, &notice.session).await {
+                Ok(token) => cx.upstream.send_logout_token(&uri, &token).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match sent {
                 Ok(()) => logout_notice::delete(&cx.db, notice.id).await?,
                 Err(error) => {
                     let wait = 30_i64 << notice.tries.clamp(0, 10);

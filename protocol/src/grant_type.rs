@@ -94,6 +94,8 @@ impl GrantType {
             Self::RefreshToken => {
                 !matches!(self, Self::ClientCredentials | Self::Implicit | Self::JwtBearer | Self::TokenExchange)
             }
+            // OpenID Connect Core §3.3: half of a hybrid answer is a code.
+            Self::AuthorizationCode => matches!(self, Self::AuthorizationCode | Self::Hybrid),
             _ => self as u8 == wanted as u8,
         }
     }

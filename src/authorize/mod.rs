@@ -251,8 +251,13 @@ async fn must_sign_in(
     }
     match hinted {
         Some(hinted) => {
-            let subject = claims::subject(cx, &judged.application, session.user.id).await?;
-            Ok(subject != hinted)
+            let is_other = claims::subject(cx, &judged.application, session.user.id).await? != hinted;
+            if is_other && is_fresh {
+                // Asking once more would change nothing (OpenID Connect Core §3.1.2.1).
+                let sentence = "Somebody else has signed in than the one whom the request names.";
+                return Err(OAuthError::new(ErrorCode::LoginRequired, sentence));
+            }
+            Ok(is_other)
         }
         None => Ok(false),
     }
@@ -302,6 +307,14 @@ async fn grant(cx: &Context, judged: Judged, session: &Session) -> Result<Answer
     };
     let wanted = request.response_type;
     let mut members: Vec<(&'static str, String)> = Vec::new();
+    let must_be_bound = application.metadata.dpop_bound_access_tokens
+        || application.metadata.tls_client_certificate_bound_access_tokens;
+    if wanted.token && must_be_bound {
+        let sentence = "This application's tokens are bound to a key, and none can be shown through the browser.";
+        return Err(OAuthError::invalid_request(sentence));
+    }
+    // Whatever this request gives is one family: a replay of its code ends all of it, and so does a sign-out.
+    let family = issue::new_family();
     let mut code = None;
     if wanted.code {
         let made = CodeRequest {
@@ -313,6 +326,7 @@ async fn grant(cx: &Context, judged: Judged, session: &Session) -> Result<Answer
             scope: &scope,
             context: context.clone(),
             session: (&session.public_id, session.expires_at),
+            family,
         };
         let plain = issue::code(cx, made).await?;
         members.push(("code", plain.reveal().to_owned()));
@@ -327,7 +341,7 @@ async fn grant(cx: &Context, judged: Judged, session: &Session) -> Result<Answer
             grant_type: GrantType::Implicit,
             context: context.clone(),
         };
-        let tokens = issue::tokens(cx, approval).await?;
+        let tokens = issue::tokens_in(cx, approval, family, Some(session.public_id.clone())).await?;
         members.push(("access_token", tokens.access_token.reveal().to_owned()));
         members.push(("token_type", "Bearer".to_owned()));
         members.push(("expires_in", tokens.expires_in.to_string()));

@@ -10,5 +10,5 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
     let code = request.params.required("code")?;
     let redirect_uri = request.params.get("redirect_uri").unwrap_or_default();
     let challenges = pkce::answered_by(request.params.get("code_verifier"))?;
-    issue::redeem(cx, request.application, code, redirect_uri, challenges, &request.sender).await
+    issue::redeem(cx, request.application, code, redirect_uri, challenges, &request.resources, &request.sender).await
 }

@@ -66,7 +66,7 @@ pub async fn begin(
             application_epoch: application.token_epoch,
             scope: scope.clone(),
             context: TokenContext { resources: resources.clone(), ..TokenContext::default() },
-            family: i64::from_le_bytes(random()) & i64::MAX,
+            family: issue::new_family(),
             poll_interval: interval,
             expires_at: now + ttl,
         };
@@ -115,18 +115,17 @@ pub struct Question {
 pub async fn look_up(cx: &Context, session: &Session, user_code: &str) -> Result<Option<Question>, OAuthError> {
     let now = cx.clock.now();
     let guesses = cx.keys.derive("device code guesses", &session.user.id.to_be_bytes());
-    let (tries, until) = attempt::so_far(&cx.db, guesses, now).await?;
-    if tries >= GUESSES {
+    // Counted before it is known to be wrong: many at once are many.
+    let (tries, until) = attempt::count(&cx.db, guesses, now, GUESS_WINDOW).await?;
+    if tries > GUESSES {
         let wait = u32::try_from(until - now).unwrap_or(60);
         let sentence = "Too many wrong codes; wait a few minutes.";
         return Err(OAuthError::unavailable(sentence, wait).with_status(429));
     }
     let digest = digest_of(cx, user_code);
     let waiting = device_code::claim(&cx.db, digest, session.user.id, session.user.token_epoch, now).await?;
-    let Some(Waiting { application_id, scope, context }) = waiting else {
-        attempt::count(&cx.db, guesses, now, GUESS_WINDOW).await?;
-        return Ok(None);
-    };
+    let Some(Waiting { application_id, scope, context }) = waiting else { return Ok(None) };
+    attempt::take_back(&cx.db, guesses).await?;
     let application = application::find_by_id(&cx.db, application_id).await?;
     Ok(application.filter(|application| application.is_active).map(|application| Question {
         application,

@@ -135,7 +135,7 @@ pub(super) fn about(application: &Application) -> serde_json::Value {
         "client_uri": link(&metadata.client_uri),
         "policy_uri": link(&metadata.policy_uri),
         "tos_uri": link(&metadata.tos_uri),
-        "is_unverified": application.registration_digest.is_some() || metadata.document_fresh_until.is_some(),
+        "is_unverified": application.is_self_registered(),
     })
 }
 

@@ -4,7 +4,7 @@
 //! (RFC 6749 §2.3.1), so it is refused rather than ignored.
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header::HeaderName};
@@ -110,7 +110,12 @@ pub(super) fn presented(cx: &Context, parts: &mut Parts) -> Result<Presented, OA
         proof,
         certificate: certificate(cx, headers),
         method: parts.method.as_str().to_owned(),
-        url: format!("{}{}", cx.settings.public_url(), parts.uri.path()),
+        // As the client wrote it, also where a router is nested in another.
+        url: format!(
+            "{}{}",
+            cx.settings.public_url(),
+            parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri).path()
+        ),
         address: address(cx, parts),
     })
 }

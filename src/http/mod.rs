@@ -46,7 +46,7 @@ pub fn router(cx: &Ctx) -> Router {
         get(move || async move { discovery::fresh(document) })
     };
     // Scripts on other origins may call these, for the applications that name their origin.
-    let for_scripts: [(&str, MethodRouter<Ctx>); 9] = [
+    let for_scripts: [(&str, MethodRouter<Ctx>); 10] = [
         ("token", post(token::token)),
         ("convert-token", post(token::convert)),
         ("revoke-token", post(revoke::revoke)),
@@ -54,10 +54,11 @@ pub fn router(cx: &Ctx) -> Router {
         ("par", post(par::par)),
         ("userinfo", get(userinfo::userinfo).post(userinfo::userinfo)),
         ("jwks", get(discovery::jwks)),
+        ("register", post(register::register)),
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 24] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 22] = [
         ("introspect", post(introspect::introspect)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
@@ -73,7 +74,6 @@ pub fn router(cx: &Ctx) -> Router {
         ("device", get(device::get).post(device::post)),
         ("logout", get(logout::get).post(logout::post)),
         ("logout/confirm", post(logout::confirm)),
-        ("register", post(register::register)),
         ("register/{client_id}", get(register::get).put(register::put).delete(register::delete)),
         ("applications", get(applications::collection).post(applications::collection)),
         ("applications/register", get(applications::new).post(applications::register)),
@@ -82,17 +82,18 @@ pub fn router(cx: &Ctx) -> Router {
         ("authorized_tokens", get(account::authorized).post(account::withdraw)),
         ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
         ("style.css", get(style::style)),
-        (".well-known/oauth-protected-resource", get(discovery::resource)),
     ];
-    let well_known = [
-        "/.well-known/openid-configuration".to_owned(),
-        "/.well-known/oauth-authorization-server".to_owned(),
+    let documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+    let mut well_known: Vec<String> = Vec::new();
+    if !mount.is_empty() {
+        well_known.extend(documents.iter().map(|&path| path.to_owned()));
         // RFC 8414 §3.1 puts the issuer's path behind; some clients do so for OpenID Connect too.
-        format!("/.well-known/openid-configuration{mount}"),
-        format!("/.well-known/oauth-authorization-server{mount}"),
-    ];
+        well_known.extend(documents.iter().map(|path| format!("{path}{mount}")));
+    }
     let mut open: Router<Ctx> = Router::new();
-    for path in well_known.iter().filter(|path| !path.is_empty()) {
+    open = both(open, "/.well-known/oauth-protected-resource", &get(discovery::resource));
+    open = open.route("/.well-known/oauth-protected-resource/{*path}", get(discovery::resource));
+    for path in &well_known {
         open = both(open, path, &discovered());
     }
     for (name, endpoint) in for_scripts {
@@ -106,8 +107,6 @@ pub fn router(cx: &Ctx) -> Router {
         .route("/healthz", get(probe::healthz))
         .route("/readyz", get(probe::readyz))
         .route("/metrics", get(probe::metrics))
-        .route("/.well-known/oauth-protected-resource", get(discovery::resource))
-        .route("/.well-known/oauth-protected-resource/{*path}", get(discovery::resource))
         .route("/account/", get(account::home))
         .route("/account", get(account::home));
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));

@@ -19,7 +19,7 @@ const KNOWN_FOR: i64 = 90 * 86_400;
 /// The person with this username and password. `None` for an unknown name, a wrong password, a person without one and
 /// one who was deactivated: nobody learns which, not by the time it takes either.
 ///
-/// Guessing is limited by name and address, for names that there are and names that there are not. Whoever has signed in
+/// Guessing is limited by name and address (many at once by the queue of hashes too), for names that there are and names that there are not. Whoever has signed in
 /// from an address before is not shut out there by what is tried from elsewhere.
 ///
 /// # Errors

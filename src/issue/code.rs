@@ -1,8 +1,8 @@
 //! Authorization codes: made at the end of an authorization request, redeemed once (RFC 6749 §4.1).
 
-use vestibule_protocol::{GrantType, OAuthError, PlainToken, Scope, TokenDigest, TokenKind};
+use vestibule_protocol::{ErrorCode, GrantType, OAuthError, PlainToken, Scope, TokenDigest, TokenKind};
 
-use super::{Approval, IdToken, Pair, TokenResponse, access_ttl, id_token, new_family};
+use super::{Approval, IdToken, Pair, TokenResponse, access_ttl, id_token};
 use crate::context::{Context, random};
 use crate::sender::Sender;
 use crate::store::application::Application;
@@ -29,6 +29,8 @@ pub struct CodeRequest<'a> {
     pub context: TokenContext,
     /// `sid`, and the session's end in seconds since 1970.
     pub session: (&'a str, i64),
+    /// The family that its tokens will be.
+    pub family: i64,
 }
 
 /// Makes a code, and notes that the session was used for this application.
@@ -52,7 +54,7 @@ pub async fn code(cx: &Context, request: CodeRequest<'_>) -> Result<PlainToken, 
         scope: request.scope.clone(),
         context: request.context,
         session: Some(session.clone()),
-        family: new_family(),
+        family: request.family,
         redeemable_until: now + ttl,
         // A replay is seen for as long as the first redemption's access token could be of use to the thief.
         expires_at: now + ttl + access_ttl(cx),
@@ -87,6 +89,8 @@ enum Redeemed {
     Now(Box<code::RedeemedCode>),
     Before,
     Refused,
+    /// A token for an API that the request was not for (RFC 8707 §2.2).
+    OtherResource,
 }
 
 /// Redeems a code for its family's first pair (RFC 6749 §4.1.3). `challenges` are what its verifier answers.
@@ -100,6 +104,7 @@ pub async fn redeem(
     presented: &str,
     redirect_uri: &str,
     challenges: [String; 2],
+    resources: &[String],
     sender: &Sender,
 ) -> Result<TokenResponse, OAuthError> {
     let refused = || {
@@ -129,6 +134,7 @@ pub async fn redeem(
     let (jkt, certificate) = (sender.jkt.clone(), sender.certificate.clone());
     let binds_certificate = application.metadata.tls_client_certificate_bound_access_tokens;
     let application_id = application.id;
+    let resources = resources.to_vec();
     let redeemed = cx
         .db
         .write(move |tx| {
@@ -142,6 +148,13 @@ pub async fn redeem(
                         None => Ok(Redeemed::Refused),
                     };
                 };
+                let asked = &redeemed.context.resources;
+                if !asked.is_empty() && !resources.iter().all(|resource| asked.contains(resource)) {
+                    return Ok(Redeemed::OtherResource);
+                }
+                if !resources.is_empty() {
+                    redeemed.context.resources = resources;
+                }
                 redeemed.context.jkt = jkt;
                 redeemed.context.certificate = certificate.filter(|_| binds_certificate);
                 new.family = redeemed.family;
@@ -163,6 +176,10 @@ pub async fn redeem(
             return Err(refused().with_cause("a code was redeemed twice; what the first redemption issued has ended"));
         }
         Redeemed::Refused => return Err(refused()),
+        Redeemed::OtherResource => {
+            let sentence = "The authorization request was not for this `resource`; the code is spent.";
+            return Err(OAuthError::new(ErrorCode::InvalidTarget, sentence));
+        }
     };
     cx.metrics.issued(GrantType::AuthorizationCode);
     let user = user::find(&cx.db, redeemed.user_id).await?.ok_or_else(refused)?;

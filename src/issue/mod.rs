@@ -61,10 +61,23 @@ pub struct Approval<'a> {
 /// # Errors
 /// What the database says.
 pub async fn tokens(cx: &Context, approval: Approval<'_>) -> Result<TokenResponse, OAuthError> {
+    tokens_in(cx, approval, new_family(), None).await
+}
+
+/// As [`tokens`], for a family that has a number already, in the browser session with this `sid`.
+///
+/// # Errors
+/// What the database says.
+pub async fn tokens_in(
+    cx: &Context,
+    approval: Approval<'_>,
+    family: i64,
+    session: Option<String>,
+) -> Result<TokenResponse, OAuthError> {
     let refreshes = approval.user.is_some()
         && !matches!(approval.grant_type, GrantType::TokenExchange | GrantType::JwtBearer | GrantType::Implicit);
     let pair = Pair::begin(cx, &approval, refreshes);
-    let new = pair.to_store(&approval, new_family(), None);
+    let new = pair.to_store(&approval, family, session);
     token::insert(&cx.db, new).await?;
     cx.metrics.issued(approval.grant_type);
     pair.into_response(cx, approval).await
@@ -132,7 +145,7 @@ pub async fn device(
 }
 
 /// A number for a new family.
-fn new_family() -> i64 {
+pub fn new_family() -> i64 {
     i64::from_le_bytes(random()) & i64::MAX
 }
 

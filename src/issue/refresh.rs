@@ -223,7 +223,7 @@ impl Attempt {
     ) -> crate::store::Result<Rotation> {
         let access_expires_at = self.now + self.access_ttl;
         let context = self.next_context(token.context.as_ref());
-        // What the next refresh may ask for is not narrowed with this access token (RFC 6749 §6, RFC 8707 §2.2).
+        // What was narrowed stays narrow: the next refresh goes by this one's scope and APIs.
         let scope = self.wanted.scope.unwrap_or(token.scope);
         let new = NewToken {
             family: token.family,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use vestibule_protocol::{ClientAuthenticationMethod as Method, ClientType, ErrorCode, GrantType, OAuthError};
 
-use super::lay_over;
+use super::{kept_by_operator, lay_over};
 use crate::client;
 use crate::context::Context;
 use crate::store::application::{self, Application};
@@ -61,7 +61,9 @@ pub async fn client(cx: &Context, client_id: &str) -> Result<Arc<Application>, O
     wanted.entry("token_endpoint_auth_method").or_insert_with(|| "none".into());
     let blank = Application::new(client_id.to_owned(), String::new(), ClientType::Public);
     let mut application = match &before {
-        Some(before) => Application { id: before.id, token_epoch: before.token_epoch, ..blank },
+        Some(before) => {
+            Application { id: before.id, token_epoch: before.token_epoch, ..kept_by_operator(before, blank) }
+        }
         None => blank,
     };
     lay_over(cx, &mut application, &wanted).await?;

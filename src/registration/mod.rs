@@ -22,6 +22,9 @@ use crate::store::attempt;
 /// The grants that nobody gives themselves: with them a client speaks for people whom it has not asked.
 const NOT_BY_ONESELF: [GrantType; 3] = [GrantType::Password, GrantType::JwtBearer, GrantType::ConvertToken];
 
+/// Nor those by which a client gets tokens with nobody's consent, where anybody may register.
+const NOT_BY_ANYBODY: [GrantType; 2] = [GrantType::ClientCredentials, GrantType::TokenExchange];
+
 /// An application as its registration is answered.
 pub struct Registered {
     /// The row.
@@ -126,9 +129,8 @@ pub async fn replace(cx: &Context, before: Application, wanted: &Map<String, Val
         registration_digest: before.registration_digest,
         secret_hash: before.secret_hash.clone(),
         sealed_secret: before.sealed_secret.clone(),
-        owner_id: before.owner_id,
         token_epoch: before.token_epoch,
-        ..blank
+        ..kept_by_operator(&before, blank)
     };
     lay_over(cx, &mut application, wanted).await?;
     let had_secret = before.client_type == ClientType::Confidential && application.secret_hash.is_some();
@@ -140,6 +142,18 @@ pub async fn replace(cx: &Context, before: Application, wanted: &Map<String, Val
     let stored = application::update(&cx.db, &application, cx.clock.now()).await?;
     let application = stored.ok_or_else(|| OAuthError::invalid_token("The registration was deleted meanwhile."))?;
     Ok(Registered { application, client_secret, registration_token: None })
+}
+
+/// What the operator has decided about an application, whatever it says of itself now.
+fn kept_by_operator(before: &Application, blank: Application) -> Application {
+    Application {
+        owner_id: before.owner_id,
+        scopes: before.scopes.clone(),
+        skip_authorization: before.skip_authorization,
+        is_resource_server: before.is_resource_server,
+        previous_secret: before.previous_secret.clone(),
+        ..blank
+    }
 }
 
 /// Gives a confidential application whose method needs one a new secret.
@@ -186,7 +200,8 @@ async fn lay_over(cx: &Context, application: &mut Application, wanted: &Map<Stri
     application.client_type = if method == Method::None { ClientType::Public } else { ClientType::Confidential };
     application.token_endpoint_auth_method = Some(method);
     application.name = text("client_name")?.unwrap_or_else(|| application.client_id.clone());
-    application.grant_types = grants(wanted, &list("grant_types")?, &list("response_types")?)?;
+    let is_open = cx.settings.registration.mode != RegistrationMode::Token;
+    application.grant_types = grants(wanted, &list("grant_types")?, &list("response_types")?, is_open)?;
     application.redirect_uris = list("redirect_uris")?;
     application.post_logout_redirect_uris = list("post_logout_redirect_uris")?;
     application.allowed_origins = list("allowed_origins")?;
@@ -194,6 +209,10 @@ async fn lay_over(cx: &Context, application: &mut Application, wanted: &Map<Stri
         let known = limits::known_scopes(&cx.settings);
         // RFC 7591 §2: what is unknown here is left out, not refused.
         application.scopes = scope.split(' ').filter(|word| known.contains(word)).collect();
+        if application.scopes.is_empty() {
+            // Of none at all would come all.
+            return Err(metadata_error(format!("`scope` names none that there is; there are {known}.")));
+        }
     }
     application.jwks = match wanted.get("jwks") {
         None | Some(Value::Null) => None,
@@ -218,11 +237,12 @@ fn grants(
     wanted: &Map<String, Value>,
     grant_types: &[String],
     response_types: &[String],
+    is_open: bool,
 ) -> Result<Vec<GrantType>, OAuthError> {
     let mut grants: Vec<GrantType> = Vec::new();
     for name in grant_types {
         let grant: GrantType = name.parse().map_err(metadata_error)?;
-        if NOT_BY_ONESELF.contains(&grant) {
+        if NOT_BY_ONESELF.contains(&grant) || is_open && NOT_BY_ANYBODY.contains(&grant) {
             return Err(metadata_error(format!("The grant `{name}` is given by the operator only.")));
         }
         grants.push(grant);

@@ -105,8 +105,11 @@ pub const KEYS: &[Key] = &[
         "A folder with templates, translations and a style sheet that go before our own of the same name. Read at each page.",
     ),
     key("pages.locale", "\"en\"", "The language of the pages where the browser names none that there is."),
-    key("signing_keys.rotate_every", "\"90d\"", "How long a signing key signs before the next one does."),
-    key("signing_keys.publish_ahead", "\"7d\"", "How long before it signs a key is published."),
+    key(
+        "signing_keys.rotate_every",
+        "\"90d\"",
+        "How long a signing key signs before the next one does, which is published all that time.",
+    ),
     key(
         "registration.mode",
         "\"off\"",

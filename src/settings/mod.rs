@@ -202,9 +202,6 @@ pub struct SigningKeySettings {
     /// How long a key signs.
     #[serde(deserialize_with = "duration")]
     pub rotate_every: Duration,
-    /// How long before it signs a key is published.
-    #[serde(deserialize_with = "duration")]
-    pub publish_ahead: Duration,
 }
 
 /// `[registration]`
@@ -474,7 +471,7 @@ impl Default for PageSettings {
 
 impl Default for SigningKeySettings {
     fn default() -> Self {
-        Self { rotate_every: Duration::from_secs(90 * 86_400), publish_ahead: Duration::from_secs(7 * 86_400) }
+        Self { rotate_every: Duration::from_secs(90 * 86_400) }
     }
 }
 

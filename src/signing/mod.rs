@@ -116,7 +116,7 @@ pub async fn keys(cx: &Context) -> Result<std::sync::Arc<SigningKeys>, OAuthErro
 pub async fn maintain(cx: &Context) -> Result<(), OAuthError> {
     let now = cx.clock.now();
     let rows = signing_key::living(&cx.db, now).await?;
-    let (period, ahead) = periods(cx);
+    let period = period(cx);
     let mut new = Vec::new();
     if !rows.iter().any(|row| row.kid == PAIRWISE) {
         let sealed_key = cx.keys.seal(&purpose(PAIRWISE), &random::<32>()).map_err(failed)?;
@@ -125,10 +125,10 @@ pub async fn maintain(cx: &Context) -> Result<(), OAuthError> {
     }
     for algorithm in Algorithm::ALL {
         let active = rows.iter().filter(|row| row.algorithm == algorithm.as_str()).map(|row| row.active_at).max();
-        // At the first start the one that signs and the next; later the next, as soon as the last next one signs.
+        // At the first start the one that signs and the next; later a new next, as soon as the last one signs.
         let wanted = match active {
             None => vec![now, now + period],
-            Some(active) if active <= now + ahead => vec![active.max(now) + period],
+            Some(active) if active <= now => vec![now + period],
             Some(_) => Vec::new(),
         };
         for active_at in wanted {
@@ -136,7 +136,7 @@ pub async fn maintain(cx: &Context) -> Result<(), OAuthError> {
         }
     }
     if !new.is_empty() {
-        signing_key::insert_missing(&cx.db, new, now, ahead).await?;
+        signing_key::insert_missing(&cx.db, new, now).await?;
     }
     signing_key::retire(&cx.db, now, longest_use(cx)).await?;
     Ok(())
@@ -149,7 +149,7 @@ pub async fn maintain(cx: &Context) -> Result<(), OAuthError> {
 pub async fn rotate(cx: &Context) -> Result<(), OAuthError> {
     maintain(cx).await?;
     let now = cx.clock.now();
-    let (period, _) = periods(cx);
+    let period = period(cx);
     let mut new = Vec::new();
     for algorithm in Algorithm::ALL {
         new.push(make(cx, algorithm, now + period).await?);
@@ -167,15 +167,14 @@ async fn make(cx: &Context, algorithm: Algorithm, active_at: i64) -> Result<NewK
     Ok(NewKey { kid: key.kid, algorithm: algorithm.as_str().to_owned(), sealed_key, public_jwk, active_at })
 }
 
-/// How long a key signs, and how long before that it is published, in seconds.
-fn periods(cx: &Context) -> (i64, i64) {
-    let settings = &cx.settings.signing_keys;
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4).max(1);
-    let period = seconds(settings.rotate_every);
-    (period, seconds(settings.publish_ahead).min(period))
+/// How long a key signs, in seconds; as long it has been published before.
+fn period(cx: &Context) -> i64 {
+    i64::try_from(cx.settings.signing_keys.rotate_every.as_secs()).unwrap_or(i64::MAX / 4).max(1)
 }
 
-/// How long after its last signature a key can be asked for: as long as an access token lives, an hour for ID tokens.
+/// How long after its last signature a key can be asked for: as long as an access token lives, and as long as the session
+/// of an ID token that may come back as a hint.
 fn longest_use(cx: &Context) -> i64 {
-    i64::try_from(cx.settings.tokens.access_token_ttl.as_secs()).unwrap_or(i64::MAX / 4).max(3_600) + 60
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4);
+    seconds(cx.settings.tokens.access_token_ttl).max(seconds(cx.settings.sessions.absolute_ttl)) + 60
 }

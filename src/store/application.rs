@@ -110,7 +110,16 @@ impl Application {
 
     /// Whether it may use this grant at the token endpoint.
     pub fn may_use(&self, wanted: GrantType) -> bool {
+        // What a code grant brings along for Django's clients is not for whoever registered themselves.
+        if wanted == GrantType::ConvertToken && self.is_self_registered() {
+            return false;
+        }
         self.grant_types.iter().any(|own| own.covers(wanted))
+    }
+
+    /// Whether it registered itself, or describes itself by a document: nobody has checked what it says.
+    pub fn is_self_registered(&self) -> bool {
+        self.registration_digest.is_some() || self.metadata.document_fresh_until.is_some()
     }
 
     fn from_row(row: &Row<'_>) -> Result<Self> {

@@ -19,6 +19,12 @@ pub async fn count(db: &Db, digest: [u8; 32], now: i64, window: i64) -> Result<(
     .await
 }
 
+/// Takes a try back that was right.
+pub async fn take_back(db: &Db, digest: [u8; 32]) -> Result<()> {
+    let sql = "UPDATE vestibule_attempt SET tries = tries - 1 WHERE digest = $1 AND tries > 0";
+    db.execute(sql, args![digest.to_vec()]).await.map(|_| ())
+}
+
 /// How many tries there were in the window that is open, and when it ends.
 pub async fn so_far(db: &Db, digest: [u8; 32], now: i64) -> Result<(i64, i64)> {
     let sql = "SELECT tries, expires_at FROM vestibule_attempt WHERE digest = $1 AND expires_at > $2";

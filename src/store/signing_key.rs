@@ -70,13 +70,13 @@ async fn insert(tx: &mut Tx<'_>, key: &NewKey, now: i64) -> Result<()> {
 }
 
 /// Stores these keys, but of an algorithm that another node has provided for meanwhile none.
-pub async fn insert_missing(db: &Db, new: Vec<NewKey>, now: i64, ahead: i64) -> Result<()> {
+pub async fn insert_missing(db: &Db, new: Vec<NewKey>, now: i64) -> Result<()> {
     db.write(move |tx| {
         Box::pin(async move {
             tx.lock("signing keys").await?;
             let sql = "SELECT algorithm FROM vestibule_signing_key
                         WHERE expires_at IS NULL AND (active_at > $1 OR algorithm = 'HS256')";
-            let provided = tx.all(sql, args![now + ahead], |row| row.text(0)).await?;
+            let provided = tx.all(sql, args![now], |row| row.text(0)).await?;
             for key in new.iter().filter(|key| !provided.contains(&key.algorithm)) {
                 insert(tx, key, now).await?;
             }

@@ -301,6 +301,11 @@ on_both_databases! {
         let other = Guest::new(&t);
         other.code(&app, "grace", &[("scope", "openid read")]).await;
         assert_eq!(other.authorize(&app, &own).await.sent("error"), "login_required");
+        // With a page allowed they are asked to sign in; somebody else once more is told, not asked again.
+        let page = other.authorize(&app, &[own[1], own[2]]).await;
+        t.clock.advance(2);
+        let back = other.sign_in(&page, "grace").await;
+        assert_eq!(back.sent("error"), "login_required", "{back:?}");
     }
 }
 
@@ -374,6 +379,33 @@ on_both_databases! {
                 }
             }
         }
+    }
+}
+
+on_both_databases! {
+    async fn what_goes_through_the_browser_ends_with_its_code_and_is_never_bound(t: Test) { // attack 63
+        t.person("ada").await;
+        let hybrid = |is_bound: bool| {
+            let t = &t;
+            async move {
+                t.app_with(|app| {
+                    app.grant_types = vec![Hybrid];
+                    app.redirect_uris = vec![CALLBACK.to_owned()];
+                    app.skip_authorization = true;
+                    app.metadata.dpop_bound_access_tokens = is_bound;
+                }).await
+            }
+        };
+        let (app, bound) = (hybrid(false).await, hybrid(true).await);
+        let guest = Guest::new(&t);
+        guest.enter("ada").await;
+        let back = guest.authorize(&app, &[("response_type", "code token"), ("scope", "read")]).await;
+        redeem(&t, &app, &back.sent("code")).await;
+        assert!(t.accepts(&back.sent("access_token")).await);
+        redeem(&t, &app, &back.sent("code")).await;
+        assert!(!t.accepts(&back.sent("access_token")).await);
+        let refused = guest.authorize(&bound, &[("response_type", "code token"), ("scope", "read")]).await;
+        assert_eq!((refused.sent("error").as_str(), refused.sent("access_token").as_str()), ("invalid_request", ""));
     }
 }
 

@@ -180,7 +180,7 @@ on_both_databases! {
             let request = t.http.request(reqwest::Method::OPTIONS, t.url(path)).header("origin", origin).header("access-control-request-method", "POST");
             Answer::of(request)
         };
-        for path in ["token", "userinfo", "revoke-token", "jwks", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "token/"] {
+        for path in ["token", "userinfo", "revoke-token", "jwks", "/.well-known/oauth-protected-resource", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "token/"] {
             let known = preflight(path, origin).await;
             assert_eq!((known.status, allowed(&known).as_str()), (204, origin), "{path}");
             assert!(known.header("access-control-allow-headers").contains("DPoP"));

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use vestibule::client;
 use vestibule::protocol::GrantType::{AuthorizationCode, RefreshToken};
 use vestibule::settings::{Hidden, RegistrationMode};
+use vestibule::store::application;
 
 use crate::authorize::{redeem, web_app};
 use crate::harness::guest::{CALLBACK, CHALLENGE, Guest, VERIFIER};
@@ -120,6 +121,9 @@ on_both_databases! {
             ("grant_types", json!(["password"]), "invalid_client_metadata"),
             ("grant_types", json!(["urn:ietf:params:oauth:grant-type:jwt-bearer"]), "invalid_client_metadata"),
             ("grant_types", json!(["nonsense"]), "invalid_client_metadata"),
+            ("grant_types", json!(["client_credentials"]), "invalid_client_metadata"),
+            ("grant_types", json!(["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]), "invalid_client_metadata"),
+            ("scope", json!("nonsense only"), "invalid_client_metadata"),
             ("response_types", json!(["nonsense"]), "invalid_client_metadata"),
             ("token_endpoint_auth_method", json!("nonsense"), "invalid_client_metadata"),
             ("token_endpoint_auth_method", json!("private_key_jwt"), "invalid_client_metadata"),
@@ -150,6 +154,30 @@ on_both_databases! {
         let mut hs256 = public;
         hs256["id_token_signed_response_alg"] = "HS256".into();
         assert_eq!(register(&t, None, &hs256).await.outcome(), "400 invalid_client_metadata");
+    }
+}
+
+on_both_databases! {
+    async fn whoever_registers_gets_no_more_than_that_and_keeps_what_the_operator_decided(setup: Setup) {
+        let mut setup = setup;
+        setup.settings.registration.mode = RegistrationMode::Open;
+        let t = setup.start().await;
+        let mut wanted = metadata();
+        wanted["token_endpoint_auth_method"] = "client_secret_post".into();
+        let registered = register(&t, None, &wanted).await;
+        let app = app_of(&t, &registered);
+        t.stand_in.issue("github", "good-token", "7");
+        assert_eq!(t.convert(&app, "github", "good-token").await.outcome(), "400 unauthorized_client");
+        let cx = t.vestibule.context();
+        let row = application::find(&cx.db, &app.client_id).await.unwrap().unwrap();
+        let limited = application::Application { scopes: "read".split(' ').collect(), skip_authorization: true, ..row };
+        application::update(&cx.db, &limited, t.clock.now()).await.unwrap();
+        let mut same = wanted;
+        same["client_id"] = app.client_id.clone().into();
+        let put = t.http.put(registered.field("registration_client_uri")).bearer_auth(registered.field("registration_access_token")).json(&same);
+        assert_eq!(Answer::of(put).await.status, 200);
+        let after = application::find(&cx.db, &app.client_id).await.unwrap().unwrap();
+        assert_eq!((after.scopes.to_string().as_str(), after.skip_authorization), ("read", true));
     }
 }
 

@@ -273,6 +273,14 @@ on_both_databases! {
         assert_eq!(t.get_as("verify?resource=https://other.example/", &format!("Bearer {here}")).await.outcome(), "401 invalid_token");
         assert_eq!(t.call("introspect", &app, &[("token", &there)]).await.json()["aud"], json!([second]));
         assert_eq!(ask(vec!["https://nowhere.example"]).await.outcome(), "400 invalid_target");
+        t.person("ada").await;
+        let web = crate::authorize::web_app(&t).await;
+        let guest = Guest::new(&t);
+        for (resource, outcome) in [(first, "200"), (second, "400 invalid_target")] {
+            let code = guest.code(&web, "ada", &[("scope", "read"), ("resource", first)]).await;
+            let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER), ("resource", resource)];
+            assert_eq!(t.call("token", &web, &form).await.outcome(), outcome);
+        }
 
         let metadata = Answer::of(t.http.get(t.url("/.well-known/oauth-protected-resource/mcp"))).await.json();
         assert_eq!((metadata["resource"].as_str(), metadata["authorization_servers"][0].as_str()), (Some(first), Some(t.url("/auth").as_str())));

@@ -274,9 +274,9 @@ async fn lay_over(vestibule: &Vestibule, app: &mut Application, details: Details
         return Err(refuse(format!("--scope: this server knows {known}")));
     }
     replace_list(&mut app.grant_types, details.grant_types);
-    replace_list(&mut app.redirect_uris, details.redirect_uris);
-    replace_list(&mut app.post_logout_redirect_uris, details.post_logout_redirect_uris);
-    replace_list(&mut app.allowed_origins, details.allowed_origins);
+    replace_texts(&mut app.redirect_uris, details.redirect_uris);
+    replace_texts(&mut app.post_logout_redirect_uris, details.post_logout_redirect_uris);
+    replace_texts(&mut app.allowed_origins, details.allowed_origins);
     if !scopes.is_empty() {
         app.scopes = scopes;
     }
@@ -332,6 +332,14 @@ fn refused(error: vestibule::protocol::OAuthError) -> Failure {
 fn replace_list<T>(list: &mut Vec<T>, given: Vec<T>) {
     if !given.is_empty() {
         *list = given;
+    }
+}
+
+/// As [`replace_list`]; one empty text empties the list.
+fn replace_texts(list: &mut Vec<String>, given: Vec<String>) {
+    match given.as_slice() {
+        [only] if only.is_empty() => list.clear(),
+        _ => replace_list(list, given),
     }
 }
 
