@@ -328,6 +328,31 @@ test('a client that registers for it is answered in signed tokens of its algorit
   assert.equal((await client.tokenIntrospection(config, tokens.access_token)).sub, subject);
 });
 
+test('a client registers one way to prove itself and is held to it', async () => {
+  const { keys: [jwk] } = server.signed.jwks;
+  const ways = {
+    client_secret_basic: client.ClientSecretBasic(),
+    client_secret_post: client.ClientSecretPost(),
+    client_secret_jwt: client.ClientSecretJwt(),
+    private_key_jwt: client.PrivateKeyJwt(await privateKey()),
+  };
+  for (const [method, by] of Object.entries(ways)) {
+    const metadata = {
+      grant_types: ['client_credentials'],
+      response_types: [],
+      token_endpoint_auth_method: method,
+      ...(method === 'private_key_jwt' && { jwks: { keys: [jwk] } }),
+    };
+    const config = await client.dynamicClientRegistration(issuer, metadata, by, insecure);
+    assert.ok((await client.clientCredentialsGrant(config, { scope: 'read' })).access_token, method);
+    const own = config.clientMetadata();
+    const otherWay = method === 'client_secret_post' ? client.ClientSecretJwt : client.ClientSecretPost;
+    const other = otherWay(own.client_secret ?? 'a client with a key has none');
+    const otherwise = await client.discovery(issuer, own.client_id, undefined, other, insecure);
+    await assert.rejects(client.clientCredentialsGrant(otherwise), refusedAs('invalid_client'), method);
+  }
+});
+
 test('an address that is none is not registered', async () => {
   const metadata = { redirect_uris: ['https://client.example/callback#fragment'] };
   const registered = client.dynamicClientRegistration(issuer, metadata, undefined, insecure);
