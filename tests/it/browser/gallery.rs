@@ -38,9 +38,11 @@ impl Viewer {
                 self.found.push(format!("{name} at {width} needs {needed} pixels"));
             }
             let Some(axe) = &self.axe else { continue };
-            let violations = "; return axe.run().then(found => found.violations.flatMap(rule => \
-                rule.nodes.map(node => rule.id + ': ' + node.failureSummary + ' ' + node.html)))";
-            for violation in browser.script(&[axe, violations].concat(), &[]).await.as_array().unwrap() {
+            let run = "; return axe.run().then(({ passes, violations }) => ({ passes: passes.length, violations: \
+                violations.flatMap(({ id, nodes }) => nodes.map(node => [id, node.failureSummary, node.html])) }))";
+            let result = browser.script(&[axe, run].concat(), &[]).await;
+            assert!(result["passes"].as_u64().unwrap() > 10, "{name}: {result}");
+            for violation in result["violations"].as_array().unwrap() {
                 self.found.push(format!("{name} at {width}, {scheme}: {violation}"));
             }
         }

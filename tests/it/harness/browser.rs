@@ -162,21 +162,23 @@ impl Browser {
     }
 
     /// A command of Chromium's own protocol.
-    pub async fn command(&self, name: &str, parameters: Value) {
-        self.post("/goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await;
+    async fn command(&self, name: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await
     }
 
     /// As on a screen of this width, in the light or in the dark.
     pub async fn look_like(&self, width: u32, scheme: &str) {
         let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         self.command("Emulation.setDeviceMetricsOverride", size).await;
+        self.command("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.command("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// What is to be seen, as PNG.
+    /// The whole page, as PNG.
     pub async fn screenshot(&self) -> Vec<u8> {
-        STANDARD.decode(self.get("/screenshot").await.as_str().unwrap()).unwrap()
+        let taken = self.command("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
     /// What the console says since it was asked last.
