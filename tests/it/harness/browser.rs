@@ -161,6 +161,11 @@ impl Browser {
         self.post("/execute/sync", json!({ "script": body, "args": arguments })).await
     }
 
+    /// Into the page's first frame, until it goes elsewhere.
+    pub async fn enter_frame(&self) {
+        self.post("/frame", json!({ "id": 0 })).await;
+    }
+
     /// A command of Chromium's own protocol.
     async fn command(&self, name: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await
