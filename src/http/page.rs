@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn every_template_can_be_read_and_values_are_escaped() {
         for (name, _) in TEMPLATES {
-            render(None, name, &json!({ "application": {}, "values": { "grant_types": [] } })).unwrap();
+            render(None, name, &json!({ "application": {}, "scope": {}, "values": { "grant_types": [] } })).unwrap();
         }
         let page =
             render(None, "sign_in.html", &json!({ "application": "<script>", "username": "\"><b>", "lang": "de" }))
