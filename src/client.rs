@@ -193,30 +193,52 @@ async fn check_assertion(
     if !signed {
         return Err(refuse("The client assertion's signature is not of a key that this client has registered."));
     }
-    if jwt.text("iss") != Some(&application.client_id) || jwt.text("sub") != Some(&application.client_id) {
-        return Err(refuse("The client assertion's `iss` and `sub` must both be the client id."));
+    if jwt.text("sub") != Some(&application.client_id) {
+        return Err(refuse("The client assertion's `sub` must be the client id."));
+    }
+    if !jwt.claims.contains_key("jti") {
+        return Err(refuse("The client assertion needs a `jti`, so that it can be used once only."));
+    }
+    let url = presented.url.trim_end_matches('/');
+    holds_once(cx, application, &jwt, "client assertion", url).await?.map_err(refuse)
+}
+
+/// Whether an assertion that this client has signed is its own, for this server, for now, and seen for the first time
+/// (RFC 7523 §3). `url` is where it was sent. `Err`: the sentence that says what does not hold.
+///
+/// # Errors
+/// What the database says.
+pub async fn holds_once(
+    cx: &Context,
+    application: &Application,
+    jwt: &Jwt<'_>,
+    purpose: &str,
+    url: &str,
+) -> Result<Result<(), &'static str>, OAuthError> {
+    if jwt.text("iss") != Some(&application.client_id) {
+        return Ok(Err("The assertion's `iss` must be the client id."));
     }
     let issuer = cx.issuer();
     let token_endpoint = format!("{issuer}/token");
-    if !jwt.is_for(&[&issuer, &token_endpoint, presented.url.trim_end_matches('/')]) {
-        return Err(refuse("The client assertion's `aud` is not this server."));
+    if !jwt.is_for(&[&issuer, &token_endpoint, url]) {
+        return Ok(Err("The assertion's `aud` is not this server."));
     }
     let now = cx.clock.now();
     if !jwt.is_current(now, LEEWAY) {
-        return Err(refuse("The client assertion is expired, not valid yet, or has no `exp`."));
+        return Ok(Err("The assertion is expired, not valid yet, or has no `exp`."));
     }
     let expires_at = jwt.instant("exp").ok().flatten().unwrap_or(now);
     if expires_at > now + LONGEST_ASSERTION {
-        return Err(refuse(
-            "The client assertion's `exp` is more than an hour ahead; make a new one for each request.",
-        ));
+        return Ok(Err("The assertion's `exp` is more than an hour ahead; make a new one for each request."));
     }
-    let id = jwt.text("jti").filter(|id| (1..=512).contains(&id.len()));
-    let id = id.ok_or_else(|| refuse("The client assertion needs a `jti` of at most 512 characters."))?;
-    let digest = TokenDigest::of(&format!("assertion {} {id}", application.client_id));
+    let Some(id) = jwt.claims.get("jti") else { return Ok(Ok(())) };
+    let Some(id) = id.as_str().filter(|id| (1..=512).contains(&id.len())) else {
+        return Ok(Err("The assertion's `jti` must be a text of at most 512 characters."));
+    };
+    let digest = TokenDigest::of(&format!("{purpose} {} {id}", application.client_id));
     match seen::is_first(&cx.db, digest, expires_at + LEEWAY + 1).await? {
-        true => Ok(()),
-        false => Err(refuse("The client assertion was used before; make a new one for each request.")),
+        true => Ok(Ok(())),
+        false => Ok(Err("The assertion was used before; make a new one for each request.")),
     }
 }
 

@@ -88,7 +88,7 @@ impl LogoutRequest {
     /// Whether the person must be asked: a request that does not show an ID token of the very session could be anybody's
     /// (RP-Initiated Logout §2).
     pub fn must_ask(&self, session: &Session) -> bool {
-        !self.hint.as_ref().is_some_and(|hint| hint.session.as_deref() == Some(session.public_id.as_str()))
+        self.hint.as_ref().is_none_or(|hint| hint.session.as_deref() != Some(session.public_id.as_str()))
     }
 
     /// Where the browser goes.

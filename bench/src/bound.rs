@@ -1,10 +1,12 @@
-//! What bounds a path: a handler that does nothing, and a hash.
+//! What bounds a path: a handler that does nothing, a hash, a signature.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use axum::Router;
+use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post};
 
@@ -44,28 +46,49 @@ pub fn serve_bare_handler() {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(BARE_ADDRESS).await.unwrap();
         let answer = |_body: String| async { ([(CONTENT_TYPE, "application/json")], BODY) };
-        let router = Router::new().route("/get", get(|| async {})).route("/post", post(answer));
+        let bytes = |Path(count): Path<usize>| async move { "x".repeat(count) };
+        let router = Router::new()
+            .route("/get", get(|| async {}))
+            .route("/bytes/{count}", get(bytes))
+            .route("/post", post(answer));
         axum::serve(listener, router).await.unwrap();
     });
 }
 
-/// Hashes a second, on every core.
-pub fn argon2(time: Duration) -> f64 {
+/// How often a second, on every core together.
+pub fn on_every_core(time: Duration, work: fn(Instant) -> usize) -> f64 {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let started = Instant::now();
-    let counts = (0..threads).map(|_| std::thread::spawn(move || hash_for(time))).collect::<Vec<_>>();
+    let counts = (0..threads).map(|_| std::thread::spawn(move || work(started + time))).collect::<Vec<_>>();
     let total: usize = counts.into_iter().map(|thread| thread.join().unwrap()).sum();
     total as f64 / started.elapsed().as_secs_f64()
 }
 
-fn hash_for(time: Duration) -> usize {
+/// Argon2id hashes until then.
+pub fn hashes(end: Instant) -> usize {
     let params = Params::new(19_456, 2, 1, None).unwrap();
     let mut blocks = vec![argon2::Block::default(); params.block_count()];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < time {
+    let mut count = 0;
+    while Instant::now() < end {
         let mut out = [0; 32];
         argon2.hash_password_into_with_memory(b"correct horse", b"0123456789abcdef", &mut out, &mut blocks).unwrap();
+        count += 1;
+    }
+    count
+}
+
+/// RS256 signatures until then, by one key of 2048 bits.
+pub fn signatures(end: Instant) -> usize {
+    static KEY: std::sync::LazyLock<RsaKeyPair> = std::sync::LazyLock::new(|| {
+        let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        RsaKeyPair::from_pkcs8(aws_lc_rs::encoding::AsDer::as_der(&pair).unwrap().as_ref()).unwrap()
+    });
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let mut signature = vec![0; KEY.public_modulus_len()];
+    let mut count = 0;
+    while Instant::now() < end {
+        KEY.sign(&RSA_PKCS1_SHA256, &random, b"header.claims", &mut signature).unwrap();
         count += 1;
     }
     count

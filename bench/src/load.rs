@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -21,6 +21,10 @@ pub struct Measured {
 
 /// What to send.
 pub trait Load {
+    /// Makes so many requests ready, for a load whose requests can be sent once only.
+    fn make_ready(&self, _count: usize) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
     /// Where to.
     fn address(&self) -> &str;
     /// The next request of a connection.

@@ -1,13 +1,14 @@
 //! What the hot paths cost, beside what bounds them, in one run.
 //!
 //! The program under test is `vestibule serve` as it is installed, in a process of its own. Each path is driven by the same
-//! closed loop of 1, 16 and 64 connections as a bare axum handler, or set against a bare insert of the same row, or a bare
-//! Argon2 hash. Both sides take turns, so that a drift of the machine's speed falls on both.
+//! closed loop of 1, 16 and 64 connections as a bare axum handler, or set against a bare insert of the same row, a bare
+//! Argon2 hash or a bare signature. Both sides take turns, so that a drift of the machine's speed falls on both.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that meets what it did not expect is none")]
 
 mod bound;
 mod load;
+mod once;
 mod place;
 mod provider;
 
@@ -15,7 +16,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use load::{Load, Measured};
-use place::{PASSWORD, Place};
+use place::{PASSWORD, Place, Row};
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
@@ -43,8 +44,6 @@ fn main() {
 async fn run(effort: Effort) {
     println!("{}\n", place::machine());
     let provider = provider::start().await;
-    let hashes = bound::argon2(effort.turn * 2);
-    println!("A bare Argon2id hash (m=19456, t=2, p=1) on every core: {hashes:.0} a second.\n");
     for place in [Place::sqlite(), Place::postgres()] {
         println!("## {}\n", place.name);
         println!("| path | connections | requests/s | p50 ms | p99 ms | bound | bound/s | ratio |");
@@ -54,7 +53,7 @@ async fn run(effort: Effort) {
         let paths = paths(&server, &place, &provider).await;
         for path in &paths {
             for connections in CONNECTIONS {
-                println!("{}", row(path, connections, effort, &place, &bare, hashes).await);
+                println!("{}", row(path, connections, effort, &place, &bare).await);
             }
         }
         drop(server);
@@ -67,9 +66,11 @@ enum Bound {
     /// A handler that reads the request and answers as many bytes.
     Handler(Box<dyn Load>),
     /// The row that the path stores.
-    Insert,
+    Insert(Row),
     /// The hash that it computes.
     Hash,
+    /// The signature that it makes.
+    Signature,
 }
 
 struct Path {
@@ -77,6 +78,9 @@ struct Path {
     load: Box<dyn Load>,
     bound: Bound,
 }
+
+/// How many requests of a kind that can be sent once only are made ready for each row of the table.
+const READY: usize = 60_000;
 
 async fn paths(server: &place::Server, place: &Place, provider: &provider::Provider) -> Vec<Path> {
     let (id, secret) = (place.client_id.as_str(), place.client_secret.as_str());
@@ -95,17 +99,51 @@ async fn paths(server: &place::Server, place: &Place, provider: &provider::Provi
         );
     }
     let refresh = load::Refresh::new(&server.address, place.form("refresh_token", &[]), refresh_tokens);
+    let openid = [("username", "ada"), ("password", PASSWORD), ("scope", "openid+profile+email")];
+    let about =
+        format!("authorization: Bearer {}\r\n", server.token(&place.form("password", &openid)).await.access_token);
+    let discovery = "/.well-known/openid-configuration";
+    let size = |body: &str| format!("/bytes/{}", body.len());
+    let (info_size, document_size) =
+        (size(&server.get("/auth/userinfo", &about).await), size(&server.get(discovery, "").await));
+    let [es256, rs256] = &place.jwt_clients;
+    let jwt = server.token(&es256.form("client_credentials")).await.access_token;
+    let jwt_bearer = format!("authorization: Bearer {jwt}\r\n");
+    let grant = "client_credentials";
     vec![
         fixed("authenticated request", load::get("/auth/verify", &bearer), bare(load::get("/get", &bearer))),
+        fixed(
+            "authenticated request, JWT",
+            load::get("/auth/verify", &jwt_bearer),
+            bare(load::get("/get", &jwt_bearer)),
+        ),
+        Path {
+            name: "authenticated request, DPoP",
+            load: Box::new(once::Proofs::start(server, place).await),
+            bound: Bound::Insert(Row::Seen),
+        },
         fixed("introspect", post("/auth/introspect", &asked), bare(post("/post", &asked))),
-        fixed("client_credentials", post("/auth/token", &place.form("client_credentials", &[])), Bound::Insert),
-        Path { name: "refresh", load: Box::new(refresh), bound: Bound::Insert },
+        fixed("userinfo", load::get("/auth/userinfo", &about), bare(load::get(&info_size, &about))),
+        fixed("discovery", load::get(discovery, ""), bare(load::get(&document_size, ""))),
+        fixed(grant, post("/auth/token", &place.form(grant, &[])), Bound::Insert(Row::Access)),
+        fixed("client_credentials, JWT by ES256", post("/auth/token", &es256.form(grant)), Bound::Insert(Row::Access)),
+        fixed("client_credentials, JWT by RS256", post("/auth/token", &rs256.form(grant)), Bound::Signature),
+        Path {
+            name: "code redemption",
+            load: Box::new(once::Codes::start(server, place).await),
+            bound: Bound::Insert(Row::Pair),
+        },
+        Path { name: "refresh", load: Box::new(refresh), bound: Bound::Insert(Row::Pair) },
         fixed(
             "convert-token, access token",
             post("/auth/convert-token", &convert(provider::ACCESS_TOKEN)),
-            Bound::Insert,
+            Bound::Insert(Row::Pair),
         ),
-        fixed("convert-token, ID token", post("/auth/convert-token", &convert(&provider.id_token)), Bound::Insert),
+        fixed(
+            "convert-token, ID token",
+            post("/auth/convert-token", &convert(&provider.id_token)),
+            Bound::Insert(Row::Pair),
+        ),
         fixed(
             "password",
             post("/auth/token", &place.form("password", &[("username", "ada"), ("password", PASSWORD)])),
@@ -114,31 +152,26 @@ async fn paths(server: &place::Server, place: &Place, provider: &provider::Provi
     ]
 }
 
-async fn row(
-    path: &Path,
-    connections: usize,
-    effort: Effort,
-    place: &Place,
-    _bare: &bound::BareHandler,
-    hashes: f64,
-) -> String {
-    let warm_up = effort.turn / 3;
-    load::drive(&*path.load, connections, warm_up).await;
+async fn row(path: &Path, connections: usize, effort: Effort, place: &Place, _bare: &bound::BareHandler) -> String {
+    path.load.make_ready(READY).await;
+    load::drive(&*path.load, connections, effort.turn / 3).await;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..effort.turns {
         ours.push(load::drive(&*path.load, connections, effort.turn).await);
         theirs.push(match &path.bound {
             Bound::Handler(load) => load::drive(&**load, connections, effort.turn).await.per_second,
-            Bound::Insert => place.bare_inserts(connections, effort.turn).await,
-            Bound::Hash => hashes,
+            Bound::Insert(row) => place.bare_inserts(*row, connections, effort.turn).await,
+            Bound::Hash => bound::on_every_core(effort.turn, bound::hashes),
+            Bound::Signature => bound::on_every_core(effort.turn, bound::signatures),
         });
     }
     let mut ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(own, bound)| own.per_second / bound).collect();
     let ratio = median(&mut ratios);
     let bound = match path.bound {
         Bound::Handler(_) => "bare handler",
-        Bound::Insert => "bare insert",
+        Bound::Insert(_) => "bare insert",
         Bound::Hash => "bare hash",
+        Bound::Signature => "bare signature",
     };
     let figure = |pick: fn(&Measured) -> f64| median(&mut ours.iter().map(pick).collect::<Vec<_>>());
     let mut row = String::new();

@@ -13,6 +13,9 @@ use vestibule::store::token::INSERT;
 use crate::load;
 use crate::provider::Provider;
 
+/// Where the application's browsers are sent back to.
+pub const CALLBACK: &str = "https://app.example/cb";
+
 /// The password of `ada`.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
 
@@ -24,9 +27,38 @@ pub struct Place {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// Applications whose access tokens are JWTs, by ES256 and by RS256.
+    pub jwt_clients: [Client; 2],
+    /// The number of the first application, and of `ada`, in the database.
+    pub ids: (i64, i64),
     directory: TempDir,
     database_url: String,
     bare_url: String,
+}
+
+/// An application's credentials.
+#[derive(Default)]
+pub struct Client {
+    id: String,
+    secret: String,
+}
+
+impl Client {
+    /// The form of a grant.
+    pub fn form(&self, grant_type: &str) -> String {
+        format!("grant_type={grant_type}&client_id={}&client_secret={}", self.id, self.secret)
+    }
+}
+
+/// A row that a path stores.
+#[derive(Clone, Copy)]
+pub enum Row {
+    /// An access token and a refresh token of a person.
+    Pair,
+    /// An access token of an application.
+    Access,
+    /// The id of a DPoP proof.
+    Seen,
 }
 
 /// A running `vestibule serve`.
@@ -66,11 +98,20 @@ impl Place {
 
     fn new(name: &'static str, database_url: String, bare_url: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut place =
-            Self { name, client_id: String::new(), client_secret: String::new(), directory, database_url, bare_url };
+        let mut place = Self {
+            name,
+            client_id: String::new(),
+            client_secret: String::new(),
+            jwt_clients: Default::default(),
+            ids: (0, 0),
+            directory,
+            database_url,
+            bare_url,
+        };
         for url in [place.database_url.clone(), place.bare_url.clone()] {
-            place.json(&url, &["user", "create", "--username", "ada", "--password-stdin"]);
-            let grants = ["--grant-type", "password", "--grant-type", "client-credentials"];
+            let ada = place.json(&url, &["user", "create", "--username", "ada", "--password-stdin"]);
+            let grants = ["password", "client-credentials", "authorization-code"].map(|grant| ["--grant-type", grant]);
+            let grants = [grants.concat(), vec!["--redirect-uri", CALLBACK]].concat();
             let app = place.json(
                 &url,
                 &[&["app", "create", "--name", "bench", "--client-type", "confidential"][..], &grants].concat(),
@@ -78,6 +119,14 @@ impl Place {
             if url == place.database_url {
                 place.client_id = app["client_id"].as_str().unwrap().to_owned();
                 place.client_secret = app["client_secret"].as_str().unwrap().to_owned();
+                place.ids = (1, ada["id"].as_i64().unwrap());
+                place.jwt_clients = ["ES256", "RS256"].map(|algorithm| {
+                    let flags = ["--grant-type", "client-credentials", "--access-token-format", "jwt"];
+                    let create = ["app", "create", "--name", "jwt", "--client-type", "confidential"];
+                    let app = place.json(&url, &[&create[..], &flags, &["--signing-algorithm", algorithm]].concat());
+                    let text = |name: &str| app[name].as_str().unwrap().to_owned();
+                    Client { id: text("client_id"), secret: text("client_secret") }
+                });
             }
         }
         place
@@ -129,16 +178,25 @@ impl Place {
         Server { address: line.trim().strip_prefix("listening on http://").unwrap().to_owned(), child }
     }
 
-    /// Inserts of the row that the token endpoint stores, a second, by so many at once.
-    pub async fn bare_inserts(&self, connections: usize, time: Duration) -> f64 {
+    /// Opens the database beside the program, to put into it what is measured later.
+    pub async fn open(&self) -> vestibule::store::Db {
+        let url = match self.database_url.strip_prefix("sqlite://") {
+            Some(file) => format!("sqlite://{}", self.directory.path().join(file).display()),
+            None => self.database_url.clone(),
+        };
+        vestibule::store::Db::open(&url, &vestibule::settings::DatabaseSettings::default()).await.unwrap()
+    }
+
+    /// Inserts of a row that a path stores, a second, by so many at once.
+    pub async fn bare_inserts(&self, row: Row, connections: usize, time: Duration) -> f64 {
         if self.database_url.starts_with("sqlite") {
             let path = self.directory.path().join("bare.db");
-            return tokio::task::spawn_blocking(move || bare_sqlite(&path, time)).await.unwrap();
+            return tokio::task::spawn_blocking(move || bare_sqlite(&path, row, time)).await.unwrap();
         }
         let pool =
             PgPoolOptions::new().max_connections(16).test_before_acquire(false).connect(&self.bare_url).await.unwrap();
         let started = Instant::now();
-        let loops = (0..connections).map(|_| bare_postgres(&pool, started + time));
+        let loops = (0..connections).map(|_| bare_postgres(&pool, row, started + time));
         let total: usize = futures_util::future::join_all(loops).await.into_iter().sum();
         total as f64 / started.elapsed().as_secs_f64()
     }
@@ -170,19 +228,31 @@ impl Place {
 impl Server {
     /// Asks the token endpoint.
     pub async fn token(&self, form: &str) -> Tokens {
-        let mut socket = TcpStream::connect(&self.address).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut socket, load::post("/auth/token", form).as_bytes()).await.unwrap();
-        let mut buffer = Vec::new();
-        let body_at = load::read_answer(&mut socket, &mut buffer).await;
-        let answer: serde_json::Value = serde_json::from_slice(&buffer[body_at..]).unwrap();
+        let answer = self.ask(&load::post("/auth/token", form)).await;
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
         Tokens { access_token: text("access_token"), refresh_token: text("refresh_token") }
     }
 
-    async fn get_healthz(&self) {
+    /// The JSON that answers a request.
+    pub async fn ask(&self, request: &str) -> serde_json::Value {
+        serde_json::from_str(&self.body(request).await).unwrap()
+    }
+
+    /// The body of a GET.
+    pub async fn get(&self, path: &str, headers: &str) -> String {
+        self.body(&load::get(path, headers)).await
+    }
+
+    async fn body(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut socket, load::get("/healthz", "").as_bytes()).await.unwrap();
-        load::read_answer(&mut socket, &mut Vec::new()).await;
+        tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.unwrap();
+        let mut buffer = Vec::new();
+        let body_at = load::read_answer(&mut socket, &mut buffer).await;
+        String::from_utf8(buffer[body_at..].to_vec()).unwrap()
+    }
+
+    async fn get_healthz(&self) {
+        self.get("/healthz", "").await;
     }
 
     fn resident_mb(&self) -> f64 {
@@ -213,49 +283,73 @@ fn digest() -> Vec<u8> {
 
 const NOW: i64 = 1_795_000_000;
 
-async fn bare_postgres(pool: &PgPool, end: Instant) -> usize {
+/// The statement that remembers a proof.
+const SEEN: &str = "INSERT INTO vestibule_seen (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING";
+
+async fn bare_postgres(pool: &PgPool, row: Row, end: Instant) -> usize {
     let mut count = 0;
     while Instant::now() < end {
-        let insert = sqlx::query(INSERT)
-            .bind(7_i64)
-            .bind(0_i64)
-            .bind("password")
-            .bind(1_i64)
-            .bind(0_i64)
-            .bind(1_i64)
-            .bind(0_i64);
-        let insert =
-            insert.bind("read write").bind(digest()).bind(NOW + 36_000).bind(digest()).bind(NOW + 2_592_000).bind(NOW);
-        insert.bind(NOW + 2_592_000).execute(pool).await.unwrap();
+        let insert = match row {
+            Row::Seen => sqlx::query(SEEN).bind(digest()).bind(NOW + 60),
+            Row::Pair | Row::Access => {
+                let is_pair = matches!(row, Row::Pair);
+                let refresh = is_pair.then_some(NOW + 2_592_000);
+                sqlx::query(INSERT)
+                    .bind(7_i64)
+                    .bind(0_i64)
+                    .bind(if is_pair { "password" } else { "client-credentials" })
+                    .bind(1_i64)
+                    .bind(0_i64)
+                    .bind(is_pair.then_some(1_i64))
+                    .bind(0_i64)
+                    .bind("read write")
+                    .bind(digest())
+                    .bind(NOW + 36_000)
+                    .bind(is_pair.then(digest))
+                    .bind(refresh)
+                    .bind(NOW)
+                    .bind(refresh.unwrap_or(NOW + 36_000))
+                    .bind(None::<String>)
+                    .bind(None::<String>)
+            }
+        };
+        insert.execute(pool).await.unwrap();
         count += 1;
     }
     count
 }
 
 /// One connection, one commit an insert: what SQLite gives whoever does not group.
-fn bare_sqlite(path: &std::path::Path, time: Duration) -> f64 {
+fn bare_sqlite(path: &std::path::Path, row: Row, time: Duration) -> f64 {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.pragma_update(None, "synchronous", "FULL").unwrap();
-    let mut insert = connection.prepare(INSERT).unwrap();
+    let mut insert = connection.prepare(if matches!(row, Row::Seen) { SEEN } else { INSERT }).unwrap();
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < time {
-        let values = rusqlite::params![
-            7,
-            0,
-            "password",
-            1,
-            0,
-            1,
-            0,
-            "read write",
-            digest(),
-            NOW + 36_000,
-            digest(),
-            NOW + 2_592_000,
-            NOW,
-            NOW + 2_592_000
-        ];
-        insert.execute(values).unwrap();
+        let is_pair = matches!(row, Row::Pair);
+        let refresh = is_pair.then_some(NOW + 2_592_000);
+        let done = match row {
+            Row::Seen => insert.execute(rusqlite::params![digest(), NOW + 60]),
+            Row::Pair | Row::Access => insert.execute(rusqlite::params![
+                7,
+                0,
+                if is_pair { "password" } else { "client-credentials" },
+                1,
+                0,
+                is_pair.then_some(1),
+                0,
+                "read write",
+                digest(),
+                NOW + 36_000,
+                is_pair.then(digest),
+                refresh,
+                NOW,
+                refresh.unwrap_or(NOW + 36_000),
+                None::<String>,
+                None::<String>
+            ]),
+        };
+        done.unwrap();
         count += 1;
     }
     f64::from(count) / started.elapsed().as_secs_f64()

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::error::{ErrorCode, OAuthError};
+use crate::grant_type::GrantType;
 use crate::params::Params;
 
 /// What is asked for: a set of `code`, `token` and `id_token`, never empty.
@@ -26,6 +27,15 @@ impl ResponseType {
     /// The ones that there are, as discovery names them.
     pub const ALL: [&str; 7] =
         ["code", "token", "id_token", "id_token token", "code id_token", "code token", "code id_token token"];
+
+    /// What an application must have been given to ask for it.
+    pub const fn grant_type(self) -> GrantType {
+        match (self.code, self.is_front_channel()) {
+            (true, false) => GrantType::AuthorizationCode,
+            (true, true) => GrantType::Hybrid,
+            _ => GrantType::Implicit,
+        }
+    }
 
     /// Whether the answer goes into the fragment where the request does not say (never a token in a query).
     pub const fn is_front_channel(self) -> bool {

@@ -7,6 +7,7 @@ mod command;
 mod configuration;
 mod dev;
 mod keys;
+mod linger;
 mod logging;
 mod outcome;
 mod serve;

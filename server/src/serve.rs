@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use vestibule::Vestibule;
 
+use crate::linger::Lingering;
 use crate::strict::Strict;
 
 /// Opens the socket, so that its real address is known before anything is built on it.
@@ -74,9 +75,8 @@ pub async fn run(
             request
         });
         let service = TowerToHyperService::new(with_peer);
-        let connection = graceful.watch(
-            builder.serve_connection(TokioIo::new(Strict::new(stream, settings.header_timeout)), service).into_owned(),
-        );
+        let stream = Strict::new(Lingering::new(stream), settings.header_timeout);
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

@@ -2,7 +2,7 @@
 //!
 //! hyper takes a line that ends in a bare LF, and lets Transfer-Encoding win over Content-Length without a word. Behind a
 //! proxy that decides otherwise, that is how a request is smuggled. So the head of a request is looked at as it arrives;
-//! one that can be read in two ways is answered with 400 here, and hyper is told that the connection has ended. It is a second
+//! one that can be read in two ways (also: that names two hosts or none, §3.2) is answered with 400 here, and hyper is told that the connection has ended. It is a second
 //! look, not a parser: hyper still frames every message. hyper's own limit on the time for a head begins when it knows
 //! whether it speaks HTTP/1 or HTTP/2; until then the time is kept here.
 
@@ -50,25 +50,34 @@ const LONGEST: usize = 64 * 1024;
 const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 fn judge(bytes: &[u8]) -> Head {
+    // hyper takes empty lines before a request (RFC 9112 §2.2).
+    let empty_lines = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = bytes.get(empty_lines..).unwrap_or_default();
     let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     if method == 0 || bytes.get(method).is_some_and(|&byte| byte != b' ') {
         return Head::None;
     }
-    let (mut has_length, mut has_encoding) = (false, false);
+    let (mut lengths, mut encodings, mut hosts, mut may_lack_host) = (0_u8, 0_u8, 0_u8, false);
     let mut rest = bytes;
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
         let (line, after) = rest.split_at(end);
         let is_first = rest.len() == bytes.len();
-        if is_first && !line.trim_ascii_end().ends_with(b"HTTP/1.1") && !line.trim_ascii_end().ends_with(b"HTTP/1.0") {
-            return Head::None;
+        if is_first {
+            may_lack_host = line.trim_ascii_end().ends_with(b"HTTP/1.0");
+            if !may_lack_host && !line.trim_ascii_end().ends_with(b"HTTP/1.1") {
+                return Head::None;
+            }
         }
         let Some(line) = line.strip_suffix(b"\r") else { return Head::Ambiguous };
         if line.is_empty() {
-            return if has_length && has_encoding { Head::Ambiguous } else { Head::Whole };
+            let good = lengths.saturating_add(encodings) < 2 && (hosts == 1 || (hosts == 0 && may_lack_host));
+            return if good { Head::Whole } else { Head::Ambiguous };
         }
         let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        has_length |= name.eq_ignore_ascii_case(b"content-length");
-        has_encoding |= name.eq_ignore_ascii_case(b"transfer-encoding");
+        let count = |wanted: &[u8]| u8::from(name.eq_ignore_ascii_case(wanted));
+        lengths = count(b"content-length").saturating_add(lengths);
+        encodings = count(b"transfer-encoding").saturating_add(encodings);
+        hosts = count(b"host").saturating_add(hosts);
         rest = after.get(1..).unwrap_or_default();
     }
     Head::Part
@@ -149,9 +158,14 @@ mod tests {
         let verdicts = [
             ("POST / HTTP/1.1\nhost: x\n\n", Head::Ambiguous),
             ("POST / HTTP/1.1\r\nhost: x\nx: y\r\n\r\n", Head::Ambiguous),
-            ("POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", Head::Ambiguous),
-            ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n", Head::Ambiguous),
-            ("POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\na\nb\ntransfer-encoding: x", Head::Whole),
+            ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", Head::Ambiguous),
+            ("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n", Head::Ambiguous),
+            ("\r\nPOST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: a\r\ncontent-length: 4\r\n\r\n", Head::Ambiguous),
+            ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ncontent-length: 4\r\n\r\n", Head::Ambiguous),
+            ("GET / HTTP/1.1\r\nhost: x\r\nHost: evil\r\n\r\n", Head::Ambiguous),
+            ("GET / HTTP/1.1\r\naccept: x\r\n\r\n", Head::Ambiguous),
+            ("\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n", Head::Whole),
+            ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na\nb\ntransfer-encoding: x", Head::Whole),
             ("GET / HTTP/1.0\r\n\r\n", Head::Whole),
             ("POST / HTTP/1.1\r\ncontent-length: 9\r\n", Head::Part),
             ("POST /auth/tok", Head::Part),

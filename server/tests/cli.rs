@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use program::{PASSWORD, Place, text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn people_and_applications_are_made_and_sign_in() {
@@ -119,6 +119,65 @@ async fn people_and_applications_are_made_and_sign_in() {
 }
 
 #[test]
+fn signing_keys_are_listed_and_rotated() {
+    let place = Place::sqlite();
+    let states = |keys: &Value, state: &str| -> Vec<String> {
+        let of_state = keys.as_array().unwrap().iter().filter(|key| key["state"] == state);
+        of_state.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = place.json(&["key", "list"], "");
+    assert_eq!((states(&before, "signing").len(), states(&before, "next").len()), (3, 3));
+    std::thread::sleep(std::time::Duration::from_millis(1_100)); // dates are in seconds
+
+    let after = place.json(&["key", "rotate"], "");
+
+    let sorted = |mut kids: Vec<String>| {
+        kids.sort();
+        kids
+    };
+    assert_eq!(sorted(states(&after, "signing")), sorted(states(&before, "next")));
+    assert_eq!(sorted(states(&after, "retired")), sorted(states(&before, "signing")));
+    assert_eq!(states(&after, "next").len(), 3);
+    assert_eq!(place.json(&["key", "list"], ""), after);
+}
+
+#[test]
+fn what_an_application_says_of_itself_is_set_changed_and_checked() {
+    let place = Place::sqlite();
+    let create =
+        ["app", "create", "--name", "x", "--client-type", "confidential", "--grant-type", "authorization-code"];
+    let flags = ["--redirect-uri", "https://app.example/cb", "--access-token-format", "jwt", "--require-par"];
+    let made = place
+        .json(&[&create[..], &flags[..], &["--metadata", r#"{"policy_uri": "https://app.example/p"}"#]].concat(), "");
+    let metadata = &made["metadata"];
+    assert_eq!(
+        (metadata["access_token_format"].as_str(), metadata["policy_uri"].as_str()),
+        (Some("jwt"), Some("https://app.example/p"))
+    );
+    assert_eq!(
+        (metadata["require_pushed_authorization_requests"].as_bool(), made["signing_algorithm"].as_str()),
+        (Some(true), Some("RS256"))
+    );
+    let id = made["client_id"].as_str().unwrap();
+    // With the hash of a secret nothing can be signed, so a new one is made and shown.
+    let changed = place.json(&["app", "update", id, "--signing-algorithm", "HS256", "--require-par=false"], "");
+    assert!(
+        changed["client_secret"]
+            .as_str()
+            .is_some_and(|secret| secret.starts_with("vcs_") && secret != made["client_secret"])
+    );
+    assert!(changed["metadata"].get("require_pushed_authorization_requests").is_none());
+    for bad in [
+        ["--metadata", "{"],
+        ["--metadata", r#"{"policy_uri": "javascript:x"}"#],
+        ["--token-endpoint-auth-method", "private_key_jwt"],
+    ] {
+        let output = place.run(&["app", "update", id, bad[0], bad[1]], "");
+        assert_eq!(output.status.code(), Some(1), "{bad:?}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_one_line() {
     let place = Place::sqlite();
     let app = |more: &[&str]| place.run(&[&["app", "create", "--name", "x"], more].concat(), "");
@@ -128,7 +187,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         (vec!["--client-type", "confidential", "--client-secret", ""], "not empty"),
         (vec!["--client-type", "confidential", "--client-secret", "pbkdf2_sha256$1000$salt$hash"], "hash of a secret"),
         (vec!["--client-type", "confidential", "--redirect-uri", "http://app.example/cb"], "must be https"),
-        (vec!["--client-type", "confidential", "--grant-type", "authorization-code"], "--redirect-uri"),
+        (vec!["--client-type", "confidential", "--grant-type", "authorization-code"], "redirect URI"),
         (vec!["--client-type", "confidential", "--scope", "nonsense"], "read write"),
         (vec!["--client-type", "confidential", "--owner", "nobody"], "nobody"),
         (

@@ -209,12 +209,7 @@ async fn examine(
 
 /// Whether the application was given what the response type stands for.
 fn may_ask(application: &Application, request: &AuthorizationRequest) -> Result<(), OAuthError> {
-    let response_type = request.response_type;
-    let needed = match (response_type.code, response_type.is_front_channel()) {
-        (true, false) => GrantType::AuthorizationCode,
-        (true, true) => GrantType::Hybrid,
-        _ => GrantType::Implicit,
-    };
+    let needed = request.response_type.grant_type();
     let has = |grant: GrantType| application.grant_types.contains(&grant);
     // OpenID Connect Core §3.3: a hybrid application is an authorization code application too.
     match has(needed) || needed == GrantType::AuthorizationCode && has(GrantType::Hybrid) {

@@ -165,7 +165,7 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
         }
         Poll::Pending => Err(OAuthError::new(ErrorCode::AuthorizationPending, "Nobody has decided yet; ask again.")),
         Poll::Denied => Err(OAuthError::new(ErrorCode::AccessDenied, "The person said no.")),
-        Poll::Approved(redeemed) => issue::device(cx, request.application, redeemed, &request.sender).await,
+        Poll::Approved(redeemed) => issue::device(cx, request.application, *redeemed, &request.sender).await,
     }
 }
 

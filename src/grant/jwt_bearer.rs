@@ -5,13 +5,12 @@
 //! the operator registers, never by dynamic registration.
 
 use vestibule_protocol::jwt::Jwt;
-use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError, TokenDigest};
+use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError};
 
 use super::TokenRequest;
-use crate::client::{self, LEEWAY};
+use crate::client;
 use crate::context::Context;
 use crate::issue::{self, TokenResponse};
-use crate::store::seen;
 use crate::store::user;
 
 pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
@@ -26,22 +25,6 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
     if !client::is_signed_by_client(cx, application, &jwt, None).await? {
         return Err(refuse("The assertion's signature is not of a key that this client has registered."));
     }
-    if jwt.text("iss") != Some(&application.client_id) {
-        return Err(refuse("The assertion's `iss` must be the client id."));
-    }
-    let issuer = cx.issuer();
-    let token_endpoint = format!("{issuer}/token");
-    if !jwt.is_for(&[&issuer, &token_endpoint]) {
-        return Err(refuse("The assertion's `aud` is not this server."));
-    }
-    let now = cx.clock.now();
-    if !jwt.is_current(now, LEEWAY) {
-        return Err(refuse("The assertion is expired, not valid yet, or has no `exp`."));
-    }
-    let expires_at = jwt.instant("exp").ok().flatten().unwrap_or(now);
-    if expires_at > now + 3_600 {
-        return Err(refuse("The assertion's `exp` is more than an hour ahead; make a new one for each request."));
-    }
     let subject = jwt.text("sub").ok_or_else(|| refuse("The assertion has no `sub`."))?;
     // By our number, or by username.
     let user = match subject.parse::<i64>() {
@@ -50,11 +33,7 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
     };
     let user =
         user.filter(|user| user.is_active).ok_or_else(|| refuse("The assertion's `sub` is nobody who may come in."))?;
-    if let Some(id) = jwt.text("jti") {
-        let digest = TokenDigest::of(&format!("bearer assertion {} {id}", application.client_id));
-        if !seen::is_first(&cx.db, digest, expires_at + LEEWAY + 1).await? {
-            return Err(refuse("The assertion was used before; make a new one for each request."));
-        }
-    }
+    // Last, so that a refusal for another reason does not use it up.
+    client::holds_once(cx, application, &jwt, "bearer assertion", "").await?.map_err(refuse)?;
     issue::tokens(cx, request.approve(cx, Some(&user), GrantType::JwtBearer)).await
 }

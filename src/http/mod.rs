@@ -98,7 +98,10 @@ pub fn router(cx: &Ctx) -> Router {
     for (name, endpoint) in for_scripts {
         open = both(open, &format!("{mount}/{name}"), &endpoint);
     }
-    let open = open.layer(middleware::from_fn_with_state(cx.clone(), cors::cors));
+    // Within the layer, so that it sees what a browser asks before a call of another origin.
+    let open = open
+        .method_not_allowed_fallback(respond::method_not_allowed)
+        .layer(middleware::from_fn_with_state(cx.clone(), cors::cors));
     let mut router = Router::new()
         .route("/healthz", get(probe::healthz))
         .route("/readyz", get(probe::readyz))

@@ -57,7 +57,7 @@ impl FromRequestParts<Ctx> for Visitor {
 pub(super) fn address(cx: &Context, parts: &Parts) -> String {
     match &cx.settings.http.client_address_header {
         Some(header) => {
-            let last = parts.headers.get_all(header.as_str()).iter().filter_map(|value| value.to_str().ok()).last();
+            let last = parts.headers.get_all(header.as_str()).iter().rev().find_map(|value| value.to_str().ok());
             last.and_then(|line| line.rsplit(',').next()).unwrap_or_default().trim().to_owned()
         }
         None => {

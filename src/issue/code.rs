@@ -84,7 +84,7 @@ pub async fn note_session(cx: &Context, used: &Session, application: &Applicatio
 
 /// What became of a presented code.
 enum Redeemed {
-    Now(code::RedeemedCode),
+    Now(Box<code::RedeemedCode>),
     Before,
     Refused,
 }
@@ -152,12 +152,12 @@ pub async fn redeem(
                 new.context = Some(TokenContext { nonce: None, ..redeemed.context.clone() });
                 new.session.clone_from(&redeemed.session);
                 token::insert_in(tx, new).await?;
-                Ok(Redeemed::Now(redeemed))
+                Ok(Redeemed::Now(Box::new(redeemed)))
             })
         })
         .await?;
     let redeemed = match redeemed {
-        Redeemed::Now(redeemed) => redeemed,
+        Redeemed::Now(redeemed) => *redeemed,
         Redeemed::Before => {
             cx.metrics.code_replayed();
             return Err(refused().with_cause("a code was redeemed twice; what the first redemption issued has ended"));

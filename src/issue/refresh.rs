@@ -15,7 +15,7 @@ use crate::store::user;
 /// What became of a presented refresh token.
 enum Rotation {
     /// It was used now, or is asked again within the grace: its successor.
-    Next(Successor),
+    Next(Box<Successor>),
     /// It is not good, and nothing follows from that.
     Refused,
     /// It was used before: its family has ended.
@@ -90,7 +90,7 @@ pub async fn refresh(
             // Whoever does not rotate goes on with the refresh token that they have.
             let refresh_token =
                 refresh_token.or_else(|| PlainToken::from_presented(TokenKind::RefreshToken, presented));
-            respond(cx, application, access, refresh_token, next, now).await
+            respond(cx, application, access, refresh_token, *next, now).await
         }
         Rotation::Refused => Err(refused()),
         Rotation::Replayed => {
@@ -242,14 +242,14 @@ impl Attempt {
             session: token.session.clone(),
         };
         token::insert_in(tx, new).await?;
-        Ok(Rotation::Next(Successor {
+        Ok(Rotation::Next(Box::new(Successor {
             scope,
             created_at: self.now,
             access_expires_at,
             user_id: token.user_id,
             context,
             session: token.session,
-        }))
+        })))
     }
 
     /// The token could not be taken. If it was used just now and what it gave is still unused, its client lost the answer;
@@ -277,14 +277,14 @@ impl Attempt {
             if bound != self.wanted.sender.jkt.as_ref() {
                 return Ok(Rotation::OtherSender);
             }
-            return Ok(Rotation::Next(Successor {
+            return Ok(Rotation::Next(Box::new(Successor {
                 scope: next.scope,
                 created_at: next.created_at,
                 access_expires_at: next.access_expires_at,
                 user_id: next.user_id,
                 context: next.context,
                 session: next.session,
-            }));
+            })));
         }
         token::revoke_family(tx, token.family, self.now).await?;
         Ok(Rotation::Replayed)

@@ -4,6 +4,7 @@
 pub mod document;
 
 use serde_json::{Map, Value, json};
+use vestibule_protocol::authorization::ResponseType;
 use vestibule_protocol::client_metadata::{ClientMetadata, SubjectType};
 use vestibule_protocol::jose::KeySet;
 use vestibule_protocol::{
@@ -213,14 +214,9 @@ fn grants(
         grants.push(GrantType::AuthorizationCode);
     }
     for text in response_types {
-        let response_type: vestibule_protocol::authorization::ResponseType =
-            text.parse().map_err(|_| metadata_error(format!("The response type `{text}` is not known here.")))?;
-        let grant = match (response_type.code, response_type.is_front_channel()) {
-            (true, false) => GrantType::AuthorizationCode,
-            (true, true) => GrantType::Hybrid,
-            _ => GrantType::Implicit,
-        };
-        grants.push(grant);
+        let unknown = |_| metadata_error(format!("The response type `{text}` is not known here."));
+        let response_type: ResponseType = text.parse().map_err(unknown)?;
+        grants.push(response_type.grant_type());
     }
     let mut unique = Vec::new();
     for grant in grants {

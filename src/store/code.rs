@@ -73,7 +73,8 @@ pub struct Redemption {
 }
 
 impl RedeemedCode {
-    fn from_row(row: &Row<'_>) -> Result<Self> {
+    /// Reads epoch, person, their epoch, scope, context, session and family, in this order.
+    pub(super) fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
             application_epoch: row.int(0)?,
             user_id: row.int(1)?,

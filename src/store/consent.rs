@@ -2,8 +2,7 @@
 
 use vestibule_protocol::Scope;
 
-use super::change::Change;
-use super::{Db, Result, Row, Tx, args};
+use super::{Db, Result, Row, Tx, args, token};
 
 /// What somebody has allowed, with the application's name.
 #[derive(Clone, Debug)]
@@ -84,19 +83,12 @@ pub async fn withdraw(db: &Db, id: i64, user_id: i64, now: i64) -> Result<Option
     .await
 }
 
+/// The application is left with nothing: no token, and no code that could become one.
 async fn end_everything(tx: &mut Tx<'_>, user_id: i64, application_id: i64, now: i64) -> Result<()> {
     let sql =
         "UPDATE vestibule_code SET consumed_at = $3 WHERE user_id = $1 AND application_id = $2 AND consumed_at IS NULL";
     tx.execute(sql, args![user_id, application_id, now]).await?;
     let sql = "DELETE FROM vestibule_device_code WHERE user_id = $1 AND application_id = $2";
     tx.execute(sql, args![user_id, application_id]).await?;
-    let sql = "UPDATE vestibule_token SET revoked_at = $3
-                WHERE user_id = $1 AND application_id = $2 AND revoked_at IS NULL RETURNING family";
-    loop {
-        let families = tx.all(sql, args![user_id, application_id, now], |row| row.int(0)).await?;
-        if families.is_empty() {
-            return Ok(());
-        }
-        families.into_iter().for_each(|family| tx.changed(Change::Family(family)));
-    }
+    token::revoke_all_in(tx, user_id, application_id, now).await
 }

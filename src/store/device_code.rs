@@ -56,7 +56,7 @@ pub enum Poll {
     /// Its tokens were given before.
     Spent,
     /// Somebody said yes: here it is, and it is spent with that.
-    Approved(RedeemedCode),
+    Approved(Box<RedeemedCode>),
 }
 
 /// Stores a device code, unless the code to be typed is another device's (`false`).
@@ -164,21 +164,9 @@ pub async fn poll(tx: &mut Tx<'_>, digest: TokenDigest, application_id: i64, now
                                          AND a.is_active AND a.token_epoch = vestibule_device_code.application_epoch)
                           AND EXISTS (SELECT 1 FROM vestibule_user u WHERE u.id = vestibule_device_code.user_id
                                          AND u.is_active AND u.token_epoch = vestibule_device_code.user_epoch)
-                       RETURNING application_epoch, user_id, user_epoch, scope, context, family";
-            let taken = tx
-                .optional(sql, args![digest, now], |row| {
-                    Ok(RedeemedCode {
-                        application_epoch: row.int(0)?,
-                        user_id: row.int(1)?,
-                        user_epoch: row.int(2)?,
-                        scope: Scope::from_stored(&row.text(3)?),
-                        context: TokenContext::from_stored(row.optional_text(4)?)?.unwrap_or_default(),
-                        session: None,
-                        family: row.int(5)?,
-                    })
-                })
-                .await?;
-            Ok(taken.map_or(Poll::Spent, Poll::Approved))
+                       RETURNING application_epoch, user_id, user_epoch, scope, context, CAST(NULL AS TEXT), family";
+            let taken = tx.optional(sql, args![digest, now], RedeemedCode::from_row).await?;
+            Ok(taken.map_or(Poll::Spent, |code| Poll::Approved(Box::new(code))))
         }
     }
 }

@@ -371,21 +371,21 @@ pub async fn revoke(db: &Db, digest: TokenDigest, application_id: i64, now: i64)
 
 /// Ends every token that this person has for this application.
 pub async fn revoke_all(db: &Db, user_id: i64, application_id: i64, now: i64) -> Result<()> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = "UPDATE vestibule_token SET revoked_at = $3
-                        WHERE user_id = $1 AND application_id = $2 AND revoked_at IS NULL RETURNING family";
-            loop {
-                // Again until nothing is left, as in `revoke_family`.
-                let families = tx.all(sql, args![user_id, application_id, now], |row| row.int(0)).await?;
-                if families.is_empty() {
-                    return Ok(());
-                }
-                families.into_iter().for_each(|family| tx.changed(Change::Family(family)));
-            }
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { revoke_all_in(tx, user_id, application_id, now).await })).await
+}
+
+/// As [`revoke_all`], as part of a decision.
+pub async fn revoke_all_in(tx: &mut Tx<'_>, user_id: i64, application_id: i64, now: i64) -> Result<()> {
+    let sql = "UPDATE vestibule_token SET revoked_at = $3
+                WHERE user_id = $1 AND application_id = $2 AND revoked_at IS NULL RETURNING family";
+    loop {
+        // Again until nothing is left, as in `revoke_family`.
+        let families = tx.all(sql, args![user_id, application_id, now], |row| row.int(0)).await?;
+        if families.is_empty() {
+            return Ok(());
+        }
+        families.into_iter().for_each(|family| tx.changed(Change::Family(family)));
+    }
 }
 
 /// Ends every token that this person has for this application out of this browser session.

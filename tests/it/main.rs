@@ -9,18 +9,29 @@
 
 mod harness;
 
+mod assertions;
+mod authorize;
+mod browser_login;
 mod browser;
 mod clients;
+mod codes;
 mod conversion;
 mod dependencies;
+mod devices;
 mod example;
+mod exchange;
 mod house;
 mod id_tokens;
 mod manual;
+mod openid;
 mod outage;
+mod owners;
 mod passwords;
 mod reference;
 mod refresh;
+mod registration;
 mod request_shapes;
 mod revocation;
+mod sender_constrained;
+mod sessions;
 mod storage;

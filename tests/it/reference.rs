@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 #[test]
 fn the_configuration_reference_is_what_the_code_says() {
     let mut page = String::from(
-        "# Configuration\n\nGenerated from `src/settings.rs`; a test fails where it is not current, and `UPDATE_REFERENCE=1 cargo nextest run \
+        "# Configuration\n\nGenerated from `src/settings/keys.rs`; a test fails where it is not current, and `UPDATE_REFERENCE=1 cargo nextest run \
          reference` writes it.\n\nEvery key can stand in `vestibule.toml` (or the file that `--config` names), or in the environment as \
          `VESTIBULE_` and the key in upper case, with `__` between levels and `-` written as `_`: `VESTIBULE_TOKENS__REFRESH_GRACE=0s`, \
          `VESTIBULE_PROVIDERS__GOOGLE_OAUTH2__CLIENT_ID=…`. A flag comes before the environment, the environment before the file, and the \
@@ -61,6 +61,19 @@ fn pages(directory: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+#[test]
+fn every_test_that_the_conformance_table_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let mut named = 0;
+    for (file, test) in page.split('`').skip(1).step_by(2).filter_map(|name| name.split_once("::")) {
+        let source = root().join(format!("tests/it/{file}.rs"));
+        let source = std::fs::read_to_string(&source).unwrap_or_else(|_| panic!("there is no {}", source.display()));
+        assert!(source.contains(&format!("async fn {test}(")), "{file}::{test} is not a test");
+        named += 1;
+    }
+    assert!(named > 100);
 }
 
 #[test]

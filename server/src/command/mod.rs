@@ -52,7 +52,7 @@ enum Command {
     User(user::UserCommand),
     /// Applications
     #[command(subcommand)]
-    App(app::AppCommand),
+    App(Box<app::AppCommand>),
     /// The catalog of providers
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
@@ -85,7 +85,7 @@ pub async fn run(cli: Cli) -> Outcome {
         }
         Command::Migrate(output) => operate::migrate(load(&flags)?, output).await,
         Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,
-        Command::App(command) => app::run(&open(load(&flags)?).await?, command).await,
+        Command::App(command) => app::run(&open(load(&flags)?).await?, *command).await,
         Command::Provider(command) => provider::run(load(&flags)?, &command),
         Command::Key(command) => key::run(&open(load(&flags)?).await?, command).await,
         Command::Check(output) => operate::check(load(&flags)?, output).await,

@@ -192,7 +192,7 @@ pub(in super::super) async fn collection(State(cx): State<Ctx>, request: Request
     };
     let session = match signed_in(&visitor, &base(&cx)) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match application::of_owner(&cx.db, session.user.id).await {
         Ok(all) => {
@@ -263,7 +263,7 @@ pub(in super::super) async fn one(State(cx): State<Ctx>, Path(client_id): Path<S
     };
     let session = match signed_in(&visitor, &base(&cx)) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match own(&cx, &session.user, &client_id).await {
         Ok(application) => show(&cx, &visitor, &application, None),
@@ -357,7 +357,7 @@ fn show_form(
 /// `applications/register`: the form for a new one.
 pub(in super::super) async fn new(State(cx): State<Ctx>, visitor: Visitor) -> Response {
     match signed_in(&visitor, &format!("{}register/", base(&cx))) {
-        Err(answer) => answer,
+        Err(answer) => *answer,
         Ok(session) => match may_register(&cx, &session.user) {
             Err(error) => page::refuse(&cx, &visitor, error),
             Ok(()) => {
@@ -373,7 +373,7 @@ pub(in super::super) async fn register(State(cx): State<Ctx>, form: Form) -> Res
     let Form { params, visitor } = form;
     let session = match signed_in(&visitor, &base(&cx)) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let written = Written::of_form(&params);
     match create(&cx, &session.user, &written).await {
@@ -391,7 +391,7 @@ pub(in super::super) async fn ask(
 ) -> Response {
     let session = match signed_in(&visitor, &base(&cx)) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match (own(&cx, &session.user, &client_id).await, act.as_str()) {
         (Err(error), _) => page::refuse(&cx, &visitor, error),
@@ -423,7 +423,7 @@ pub(in super::super) async fn act(
     };
     let session = match signed_in(&visitor, &base(&cx)) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let mut application = match own(&cx, &session.user, &client_id).await {
         Ok(application) => application,

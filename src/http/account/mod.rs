@@ -25,10 +25,10 @@ use crate::store::session as sessions_table;
 use crate::store::user::User;
 
 /// Whoever looks at one of these pages, or the way to the sign-in page.
-pub(super) fn signed_in<'v>(visitor: &'v Visitor, path: &str) -> Result<&'v Session, Response> {
+pub(super) fn signed_in<'v>(visitor: &'v Visitor, path: &str) -> Result<&'v Session, Box<Response>> {
     visitor.session.as_ref().ok_or_else(|| {
         let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-        see_other(&format!("/account/sign-in?next={next}"))
+        Box::new(see_other(&format!("/account/sign-in?next={next}")))
     })
 }
 
@@ -51,7 +51,7 @@ pub(super) fn moment(seconds: i64) -> String {
 pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
     let session = match signed_in(&visitor, "/account/") {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let mount = cx.settings.mount.trim_end_matches('/');
     let context = json!({
@@ -68,7 +68,7 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
 pub(super) async fn sessions(State(cx): State<Ctx>, visitor: Visitor) -> Response {
     let own = match signed_in(&visitor, "/account/sessions") {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let all = match session::of_user(&cx, own.user.id).await {
         Ok(all) => all,
@@ -96,7 +96,7 @@ pub(super) async fn end_sessions(State(cx): State<Ctx>, form: Form) -> Response 
     let Form { params, visitor } = form;
     let own = match signed_in(&visitor, "/account/sessions") {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let ended = async {
         let ids: Vec<i64> = match params.get("all") {
@@ -140,7 +140,7 @@ pub(super) async fn authorized(State(cx): State<Ctx>, headers: HeaderMap, reques
     let mount = cx.settings.mount.trim_end_matches('/').to_owned();
     let session = match signed_in(&visitor, &format!("{mount}/authorized_tokens/")) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let all = match consent::of_user(&cx.db, session.user.id).await {
         Ok(all) => all,
@@ -185,7 +185,7 @@ pub(super) async fn withdraw(State(cx): State<Ctx>, form: Form) -> Response {
     let list = format!("{mount}/authorized_tokens/");
     let session = match signed_in(&visitor, &list) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let id = params.get("id").and_then(|id| id.parse::<i64>().ok()).unwrap_or_default();
     if params.get("confirm").is_some() {

@@ -2,8 +2,13 @@
 //! that answer from this machine.
 
 mod answer;
+<<<<<<< HEAD
+pub mod guest;
+=======
 pub mod browser;
+>>>>>>> browser
 pub mod issuer;
+pub mod key;
 mod postgres;
 pub mod stand_in;
 

@@ -107,7 +107,7 @@ impl StandIn {
         self.state.tokens.lock().unwrap().insert((provider.to_owned(), token.to_owned()), issued);
     }
 
-    /// Lets a provider have given a code for this token, bound to a verifier.
+    /// Lets a provider have given a code for this token, bound to a verifier, or to a challenge (`S256:…`).
     pub fn code(&self, code: &str, token: &str, verifier: Option<&str>) {
         self.state.codes.lock().unwrap().insert(code.to_owned(), (token.to_owned(), verifier.map(str::to_owned)));
     }
@@ -183,7 +183,14 @@ fn refuse(status: u16, body: Value) -> Response {
 /// The token of a code, which is good once.
 fn redeem(state: &Shared, code: Option<&String>, verifier: Option<&String>) -> Option<String> {
     let (token, wanted) = state.codes.lock().unwrap().remove(code?)?;
-    (wanted.as_ref() == verifier).then_some(token)
+    let good = match &wanted {
+        Some(challenge) if challenge.starts_with("S256:") => {
+            let answered = vestibule::protocol::pkce::answered_by(verifier.map(String::as_str));
+            answered.is_ok_and(|answered| answered.contains(challenge))
+        }
+        wanted => wanted.as_ref() == verifier,
+    };
+    good.then_some(token)
 }
 
 fn google(state: &Shared, call: &Call) -> Response {
