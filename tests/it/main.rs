@@ -11,8 +11,8 @@ mod harness;
 
 mod assertions;
 mod authorize;
-mod browser_login;
 mod browser;
+mod browser_login;
 mod clients;
 mod codes;
 mod conversion;

@@ -315,7 +315,7 @@ on_both_databases! {
         assert!(!t.accepts(&tokens.access_token()).await);
         let again = guest.get(&query(&[("id_token_hint", &hint), ("post_logout_redirect_uri", "https://app.example/q?a=1"), ("state", "s")])).await;
         assert_eq!(again.header("location"), "https://app.example/q?a=1&state=s");
-        let posted = guest.post("logout", &[("id_token_hint", &hint)]).await;
+        let posted = guest.follow(guest.post("logout", &[("id_token_hint", &hint)]).await).await;
         assert_eq!(posted.status, 200);
     }
 }

@@ -2,11 +2,8 @@
 //! that answer from this machine.
 
 mod answer;
-<<<<<<< HEAD
-pub mod guest;
-=======
 pub mod browser;
->>>>>>> browser
+pub mod guest;
 pub mod issuer;
 pub mod key;
 mod postgres;
