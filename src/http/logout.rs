@@ -14,18 +14,24 @@ use super::visitor::{Form, Visitor, see_other};
 use crate::context::Ctx;
 use crate::logout::{self, LogoutRequest};
 
+/// What a request may say, as far as we listen.
+const PARAMETERS: [&str; 4] = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+
 pub(super) async fn get(State(cx): State<Ctx>, RawQuery(query): RawQuery, visitor: Visitor) -> Response {
     begin(&cx, &visitor, Params::from_form(query.unwrap_or_default().as_bytes())).await
 }
 
-/// A browser sends no cookie with a form from another site, and would look signed out: the request goes on as a GET.
+/// A form from an application's page comes without the session's cookie, so that it goes on as a GET of our own: else it
+/// would seem that nobody is signed in, and the person would not be asked.
 pub(super) async fn post(State(cx): State<Ctx>, visitor: Visitor, body: Result<Body, Refusal>) -> Response {
-    match body {
-        Err(refusal) => page::refuse(&cx, &visitor, refusal.0),
-        Ok(Body(params)) => {
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
+    let params = body.map(|Body(params)| params).map_err(|refusal| refusal.0);
+    match params {
+        Ok(params) if visitor.session.is_none() => {
+            let own = params.iter().filter(|(name, _)| PARAMETERS.contains(name));
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(own).finish();
             see_other(&format!("{}/logout?{query}", cx.settings.mount.trim_end_matches('/')))
         }
+        params => begin(&cx, &visitor, params).await,
     }
 }
 
@@ -40,7 +46,7 @@ async fn begin(cx: &Ctx, visitor: &Visitor, params: Result<Params, OAuthError>) 
     };
     match &visitor.session {
         Some(session) if request.must_ask(session) => {
-            let hidden: Vec<_> = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"]
+            let hidden: Vec<_> = PARAMETERS
                 .iter()
                 .filter_map(|name| params.get(name).map(|value| json!({ "name": name, "value": value })))
                 .collect();

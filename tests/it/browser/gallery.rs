@@ -31,16 +31,23 @@ impl Viewer {
     async fn look(&mut self, browser: &Browser, name: &str) {
         browser.find("main h1").await;
         self.seen += 1;
+        if let Some(axe) = &self.axe {
+            browser.script(&[axe, "; window.axe = axe"].concat(), &[]).await;
+        }
         for (width, scheme) in [(320, "light"), (1280, "dark")] {
             browser.look_like(width, scheme).await;
             let needed = browser.script("return document.documentElement.scrollWidth", &[]).await;
             if needed.as_u64().unwrap() > width.into() {
                 self.found.push(format!("{name} at {width} needs {needed} pixels"));
             }
-            let Some(axe) = &self.axe else { continue };
-            let violations = "; return axe.run().then(found => found.violations.flatMap(rule => \
-                rule.nodes.map(node => rule.id + ': ' + node.failureSummary + ' ' + node.html)))";
-            for violation in browser.script(&[axe, violations].concat(), &[]).await.as_array().unwrap() {
+            if self.axe.is_none() {
+                continue;
+            }
+            let run = "return axe.run().then(({ passes, violations }) => ({ passes: passes.length, violations: \
+                violations.flatMap(({ id, nodes }) => nodes.map(node => [id, node.failureSummary, node.html])) }))";
+            let result = browser.script(run, &[]).await;
+            assert!(result["passes"].as_u64().unwrap() > 10, "{name}: {result}");
+            for violation in result["violations"].as_array().unwrap() {
                 self.found.push(format!("{name} at {width}, {scheme}: {violation}"));
             }
         }
@@ -81,10 +88,10 @@ async fn no_page_has_a_barrier_or_is_wider_than_a_small_telephone() {
     look(&mut viewer, "sign-in-error").await;
     browser.fill("#username", &address).await;
     browser.fill("#password", PASSWORD).await;
-    browser.click("form:has(#password) button").await;
+    browser.follow("form:has(#password) button").await;
     browser.find("button[value=allow]").await;
     look(&mut viewer, "consent").await;
-    browser.click("button[value=allow]").await;
+    browser.follow("button[value=allow]").await;
     walk.came().await;
     walk.ask(&[("scope", "openid profile email address phone offline_access read write"), ("ui_locales", "de")]).await;
     look(&mut viewer, "consent-to-more-in-german").await;
@@ -104,10 +111,10 @@ async fn no_page_has_a_barrier_or_is_wider_than_a_small_telephone() {
     look(&mut viewer, "sessions").await;
     goto("authorized_tokens/").await;
     look(&mut viewer, "authorized").await;
-    browser.click("li button").await;
+    browser.follow("li button").await;
     browser.find("button[name=confirm]").await;
     look(&mut viewer, "authorized-confirm").await;
-    browser.click("button[name=confirm]").await;
+    browser.follow("button[name=confirm]").await;
     browser.find(".empty").await;
     look(&mut viewer, "authorized-empty").await;
 
@@ -117,47 +124,47 @@ async fn no_page_has_a_barrier_or_is_wider_than_a_small_telephone() {
     look(&mut viewer, "application-new").await;
     browser.fill("#name", &walk.app.row.name).await;
     browser.fill("#redirect_uris", "nonsense").await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find("#form-error").await;
     look(&mut viewer, "application-new-error").await;
     let long = format!("https://app.example/{}/callback", "a-long-path-".repeat(8));
     browser.fill("#redirect_uris", &long).await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".secret").await;
     look(&mut viewer, "application-secret").await;
-    browser.click(".actions .primary").await;
+    browser.follow(".actions .primary").await;
     browser.find("#name").await;
     look(&mut viewer, "application-change").await;
     goto("applications/").await;
     look(&mut viewer, "applications").await;
-    browser.click("h2 a").await;
+    browser.follow("h2 a").await;
     browser.find("dl.details").await;
     look(&mut viewer, "application").await;
-    browser.click(".actions .danger").await;
+    browser.follow(".actions .danger").await;
     browser.find(".warning").await;
     look(&mut viewer, "application-delete").await;
 
     goto("device").await;
     look(&mut viewer, "device").await;
     browser.fill("#user_code", "WRONG").await;
-    browser.click("main button").await;
+    browser.follow("main button").await;
     browser.find("#form-error").await;
     look(&mut viewer, "device-error").await;
     let begun = t.call("device-authorization", &walk.app, &[("scope", "read")]).await;
     goto(&format!("device?user_code={}", begun.field("user_code"))).await;
-    browser.click("main button").await;
+    browser.follow("main button").await;
     browser.find("button[value=allow]").await;
     look(&mut viewer, "device-confirm").await;
-    browser.click("button[value=allow]").await;
+    browser.follow("button[value=allow]").await;
     browser.find("[role=status]").await;
     look(&mut viewer, "message").await;
 
     walk.ask(&[("prompt", "consent")]).await;
-    browser.click("button[value=allow]").await;
+    browser.follow("button[value=allow]").await;
     walk.came().await;
     goto(&format!("logout?client_id={}", walk.app.client_id)).await;
     look(&mut viewer, "sign-out").await;
-    browser.click("button[value=sign_out]").await;
+    browser.follow("button[value=sign_out]").await;
     browser.find("iframe").await;
     look(&mut viewer, "front-channel-logout").await;
 

@@ -37,13 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Browser {
     pub async fn start(scripts: Scripts) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is there: `tests/set-up test` installs it");
-        let port = port(&mut driver);
+        let (driver, port) = (0..5).find_map(|_| driver()).expect("chromedriver says where it listens");
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
         let user_data = format!("--user-data-dir={}", profile.path().display());
         let arguments = [
@@ -131,6 +125,17 @@ impl Browser {
         self.post(&format!("/element/{element}/click"), json!({})).await;
     }
 
+    /// Clicks on what leads to another page, and waits for that.
+    pub async fn follow(&self, css: &str) {
+        let page = self.find("html").await;
+        self.click(css).await;
+        let started = tokio::time::Instant::now();
+        while self.send(self.http.get(self.at(&format!("/element/{page}/name")))).await.is_ok() {
+            assert!(started.elapsed() < PATIENCE, "{css} leads nowhere: {:#?}", self.console().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Types into a field what it should hold.
     pub async fn fill(&self, css: &str, text: &str) {
         let element = self.find(css).await;
@@ -161,22 +166,29 @@ impl Browser {
         self.post("/execute/sync", json!({ "script": body, "args": arguments })).await
     }
 
+    /// Into the page's first frame, until it goes elsewhere.
+    pub async fn enter_frame(&self) {
+        self.post("/frame", json!({ "id": 0 })).await;
+    }
+
     /// A command of Chromium's own protocol.
-    pub async fn command(&self, name: &str, parameters: Value) {
-        self.post("/goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await;
+    async fn command(&self, name: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await
     }
 
     /// As on a screen of this width, in the light or in the dark.
     pub async fn look_like(&self, width: u32, scheme: &str) {
         let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
         self.command("Emulation.setDeviceMetricsOverride", size).await;
+        self.command("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.command("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// What is to be seen, as PNG.
+    /// The whole page, as PNG.
     pub async fn screenshot(&self) -> Vec<u8> {
-        STANDARD.decode(self.get("/screenshot").await.as_str().unwrap()).unwrap()
+        let taken = self.command("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
+        STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
     /// What the console says since it was asked last.
@@ -192,17 +204,22 @@ impl Browser {
     }
 }
 
-/// Where chromedriver listens: it says so.
-fn port(driver: &mut Child) -> u16 {
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+/// A chromedriver, and where it listens. It ends at once where the port that it was given on IPv4 is taken on IPv6.
+fn driver() -> Option<(Child, u16)> {
+    let mut command = Command::new("chromedriver");
+    let command = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut driver = command.spawn().expect("chromedriver is there: `tests/set-up test` installs it");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
     let port = lines.find_map(|line| {
-        let (_, port) =
-            line.unwrap().split_once("started successfully on port ").map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+        let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
     // Whoever writes to a closed pipe ends.
     std::thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver names its port")
+    if port.is_none() {
+        driver.wait().unwrap();
+    }
+    port.map(|port| (driver, port))
 }
 
 impl Drop for Browser {
