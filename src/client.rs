@@ -8,8 +8,8 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use vestibule_protocol::jose::{Algorithm, KeySet};
 use vestibule_protocol::jwt::{Jwt, encode_part};
+use vestibule_protocol::key_set::{Algorithm, KeySet};
 use vestibule_protocol::{
     ClientAuthenticationMethod as Method, ClientCredentials, ClientType, ErrorCode, OAuthError, TokenDigest, hex,
 };

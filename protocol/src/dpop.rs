@@ -7,9 +7,9 @@ use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use crate::error::{ErrorCode, OAuthError};
-use crate::jose::KeySet;
 use crate::jwk;
 use crate::jwt::{Jwt, encode_part};
+use crate::key_set::KeySet;
 
 /// What a proof may be signed with: asymmetric only (RFC 9449 §4.3), what discovery names.
 pub const ALGORITHMS: &[Algorithm] = &[Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use crate::jose::KeySet;
+use crate::key_set::KeySet;
 
 /// A JWT of which nothing is believed yet.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ pub mod grant_type;
 pub mod jose;
 pub mod jwk;
 pub mod jwt;
+pub mod key_set;
 pub mod params;
 pub mod pkce;
 pub mod profile;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::jose::{Algorithm, DEFAULT_ALGORITHMS};
+use crate::key_set::{Algorithm, DEFAULT_ALGORITHMS};
 
 pub mod claims;
 pub mod keys;

@@ -1,23 +1,16 @@
 //! What goes back to the client through the browser, and how: query, fragment or form, plain or as one signed JWT (JARM).
 
 use serde_json::{Map, Value};
-use vestibule_protocol::authorization::{Carrier, ResponseMode, with_members};
+use vestibule_protocol::authorization::{Carrier, with_members};
 use vestibule_protocol::{ErrorCode, OAuthError};
 
+use super::destination::Destination;
 use crate::context::Context;
 use crate::issue;
 use crate::store::application::Application;
 
 /// Seconds that a signed answer counts (JARM §2.1 wants at most ten minutes).
 const ANSWER_TTL: i64 = 600;
-
-/// Where an answer goes: beyond doubt.
-#[derive(Clone, Debug)]
-pub(super) struct Destination {
-    pub redirect_uri: String,
-    pub mode: ResponseMode,
-    pub state: Option<String>,
-}
 
 /// An answer to be handed to the browser.
 #[derive(Clone, Debug)]

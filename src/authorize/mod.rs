@@ -7,6 +7,7 @@
 //! Not here: pages and cookies (`http`), codes and tokens (`issue`).
 
 mod answer;
+mod destination;
 mod request;
 mod request_object;
 
@@ -18,7 +19,7 @@ use vestibule_protocol::pkce::Challenge;
 use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError, Params, Scope};
 
 pub use answer::Answer;
-use answer::Destination;
+use destination::{Destination, destination_of};
 pub use request::{ResumedRequest, push, read};
 
 use crate::claims;
@@ -88,7 +89,7 @@ struct Judged {
 /// # Errors
 /// A refusal for a page of our own: the client or its redirect URI is in doubt, or the request cannot be read at all.
 pub async fn judge(cx: &Context, resumed: ResumedRequest, session: Option<&Session>) -> Result<Outcome, OAuthError> {
-    let (application, destination) = request::destination(cx, &resumed.params).await?;
+    let (application, destination) = destination_of(cx, &resumed.params).await?;
     match decide(cx, &resumed, application.clone(), destination.clone(), session).await {
         Ok(outcome) => Ok(outcome),
         Err(error) => Ok(Outcome::Answer(destination.refuse(cx, &application, error).await?)),
@@ -141,7 +142,7 @@ pub async fn answer_consent(
     session: &Session,
     is_allowed: bool,
 ) -> Result<Outcome, OAuthError> {
-    let (application, destination) = request::destination(cx, &resumed.params).await?;
+    let (application, destination) = destination_of(cx, &resumed.params).await?;
     let outcome = async {
         let judged = examine(cx, &resumed, application.clone(), destination.clone()).await?;
         if !is_allowed {
@@ -269,7 +270,7 @@ async fn must_sign_in(
 /// As [`judge`].
 pub async fn waiting(cx: &Context, sealed: &str) -> Result<Waiting, OAuthError> {
     let resumed = ResumedRequest::open(cx, sealed)?;
-    let (application, destination) = request::destination(cx, &resumed.params).await?;
+    let (application, destination) = destination_of(cx, &resumed.params).await?;
     let prompt = resumed.params.get("prompt").unwrap_or_default();
     Ok(Waiting {
         application,

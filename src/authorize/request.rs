@@ -7,14 +7,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use vestibule_protocol::authorization::{ResponseMode, ResponseType};
-use vestibule_protocol::{ErrorCode, OAuthError, Params, PlainToken, TokenDigest, TokenKind, redirect_uri};
+use vestibule_protocol::{ErrorCode, OAuthError, Params, PlainToken, TokenDigest, TokenKind};
 
-use super::answer::Destination;
+use super::destination::{destination_of, named_client};
 use super::request_object;
-use crate::client;
 use crate::context::{Context, random};
-use crate::registration;
 use crate::store::application::Application;
 use crate::store::pushed_request;
 
@@ -239,7 +236,7 @@ pub async fn push(
     }
     request.is_pushed = true;
     request.dpop_jkt = dpop_jkt;
-    let (_, destination) = destination(cx, &request.params).await?;
+    let (_, destination) = destination_of(cx, &request.params).await?;
     super::examine(cx, &request, application.clone(), destination).await?;
     let now = cx.clock.now();
     let ttl = i64::try_from(cx.settings.authorization.pushed_request_ttl.as_secs()).unwrap_or(90);
@@ -248,45 +245,4 @@ pub async fn push(
     let name = PlainToken::new(TokenKind::RequestUri, &random());
     pushed_request::insert(&cx.db, name.digest(), application.id, sealed, now + ttl).await?;
     Ok((format!("{REQUEST_URI_PREFIX}{}", name.reveal()), ttl))
-}
-
-/// The application that a request names.
-///
-/// # Errors
-/// 400 for a page of our own.
-pub(super) async fn named_client(cx: &Context, params: &Params) -> Result<Arc<Application>, OAuthError> {
-    let client_id = params.required("client_id")?;
-    let found = match registration::document::is_document_url(cx, client_id) {
-        true => Some(registration::document::client(cx, client_id).await?),
-        false => client::find(cx, client_id).await?,
-    };
-    found.filter(|application| application.is_active).ok_or_else(|| {
-        OAuthError::invalid_request("No application has this `client_id`, or it is disabled.").with_field("client_id")
-    })
-}
-
-/// Where the answer to a request goes, beyond doubt.
-///
-/// # Errors
-/// For a page of our own: an unknown client, or a redirect URI that is not its own.
-pub(super) async fn destination(cx: &Context, params: &Params) -> Result<(Arc<Application>, Destination), OAuthError> {
-    let application = named_client(cx, params).await?;
-    let wildcards = cx.settings.authorization.allow_uri_wildcards;
-    let is_openid = params.get("scope").is_some_and(|scope| scope.split(' ').any(|word| word == "openid"));
-    let uri = match (params.get("redirect_uri"), application.redirect_uris.as_slice()) {
-        (Some(uri), registered) if redirect_uri::is_registered(registered, uri, wildcards) => uri.to_owned(),
-        (Some(_), _) => {
-            let sentence =
-                "This `redirect_uri` is not one that the application has registered. It is compared letter by letter.";
-            return Err(OAuthError::invalid_request(sentence).with_field("redirect_uri"));
-        }
-        (None, [only]) if !is_openid && !only.contains('*') => only.clone(),
-        (None, _) => return Err(OAuthError::missing("redirect_uri")),
-    };
-    let response_type = params.get("response_type").and_then(|text| text.parse::<ResponseType>().ok());
-    // An unknown mode is told by the response type's own.
-    let mode = ResponseMode::read(params.get("response_mode"), response_type)
-        .or_else(|_| ResponseMode::read(None, response_type))?;
-    let state = params.get("state").map(str::to_owned);
-    Ok((application, Destination { redirect_uri: uri, mode, state }))
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use vestibule_protocol::jwt::Jwt;
 use vestibule_protocol::{ErrorCode, OAuthError, Params};
 
-use super::request::named_client;
+use super::destination::named_client;
 use crate::client::{self, LEEWAY};
 use crate::context::Context;
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tower::{Layer, Service};
 use vestibule_protocol::{ErrorCode, OAuthError, Scope};
 
-use super::body::{presented, single};
+use super::body::{presented_at_api, single};
 use super::respond::{ApiError, name_metadata};
 use crate::authenticate::{self, Accept, Identity};
 use crate::context::Ctx;
@@ -97,7 +97,7 @@ where
 
 async fn identify(cx: &Ctx, parts: &mut Parts, accept: Accept) -> Result<Option<Identity>, OAuthError> {
     let Some(header) = single(&parts.headers, AUTHORIZATION)?.map(<[u8]>::to_vec) else { return Ok(None) };
-    let presented = presented(cx, parts)?;
+    let presented = presented_at_api(cx, parts)?;
     let identity = authenticate::bearer(cx, Some(&header), &presented, accept).await?;
     identity.must_be_for(&cx.settings, None)?;
     Ok(Some(identity))

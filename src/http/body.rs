@@ -83,7 +83,7 @@ impl FromRequestParts<Ctx> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, cx: &Ctx) -> Result<Self, ApiError> {
-        let presented = presented(cx, parts)?;
+        let presented = presented_at_api(cx, parts)?;
         let header = single(&parts.headers, AUTHORIZATION)?;
         let identity = authenticate::bearer(cx, header, &presented, Accept::Both).await?;
         if let Some(client_id) = identity.client_id() {
@@ -94,6 +94,15 @@ impl FromRequestParts<Ctx> for Caller {
 }
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// As [`presented`], for a request to an API. Most bring nothing along, and are spared the rest.
+pub(super) fn presented_at_api(cx: &Context, parts: &mut Parts) -> Result<Presented, OAuthError> {
+    let certificates = &cx.settings.mutual_tls;
+    let has_none = !parts.headers.contains_key(DPOP)
+        && certificates.certificate_header.is_none()
+        && certificates.subject_header.is_none();
+    if has_none { Ok(Presented::default()) } else { presented(cx, parts) }
+}
 
 /// The keys that a request brings along, and the address for which a proof must be made.
 pub(super) fn presented(cx: &Context, parts: &mut Parts) -> Result<Presented, OAuthError> {

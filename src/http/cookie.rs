@@ -72,10 +72,14 @@ pub(super) fn is_from_here(cx: &Context, headers: &HeaderMap) -> bool {
     let own = url::Url::parse(&cx.settings.public_url()).map(|url| url.origin().ascii_serialization());
     let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
     // Whoever is reached by another address than the public one is still the same origin to the browser.
-    let by_host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let host_of = |origin: &'_ [u8]| -> Option<Vec<u8>> {
+        let rest = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://"))?;
+        Some(rest.to_vec())
+    };
     let is_own = |origin: &[u8]| {
         own.as_ref().is_ok_and(|own| own.as_bytes() == origin)
-            || !cx.settings.is_https() && by_host.as_ref().is_some_and(|host| host.as_bytes() == origin)
+            || !cx.settings.is_https() && host.is_some() && host_of(origin).as_deref() == host
     };
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     origin.is_none_or(is_own) && site.is_none_or(|site| site == b"same-origin" || site == b"none")

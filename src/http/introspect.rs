@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 use vestibule_protocol::{ClientType, OAuthError};
 
@@ -25,62 +26,85 @@ pub(super) async fn introspect(State(cx): State<Ctx>, call: ClientCall) -> Resul
     let presented = call.params.required("token")?;
     let token = authenticate::access_token(&cx, presented).await?;
     let token = token.filter(|token| token.application_id == application.id || application.is_resource_server);
-    let members = match &token {
-        None => json!({ "active": false }),
-        Some(token) => active(&cx, token).await?,
+    let told = match &token {
+        None => Told::Inactive { active: false },
+        Some(token) => Told::Active(active(&cx, token).await?),
     };
     let wants_jwt = call.wants("application/token-introspection+jwt");
     let algorithm = application.metadata.introspection_signed_response_alg.as_deref();
     if wants_jwt || algorithm.is_some() {
-        return signed(&cx, &application, algorithm.unwrap_or("RS256"), members).await;
+        return signed(&cx, &application, algorithm.unwrap_or("RS256"), &told).await;
     }
-    Ok(([(CACHE_CONTROL, "no-store")], Json(members)).into_response())
+    Ok(([(CACHE_CONTROL, "no-store")], Json(told)).into_response())
 }
 
-/// What is told of a token that is good (RFC 7662 §2.2).
-async fn active(cx: &Ctx, token: &AccessToken) -> Result<Value, OAuthError> {
-    let mut members = json!({
-        "active": true,
-        "scope": token.scope.to_string(),
-        "client_id": token.client_id,
-        "token_type": "Bearer",
-        "exp": token.expires_at,
-        "iat": token.created_at,
-        "iss": cx.issuer(),
-    });
-    if let Some(user) = &token.user {
-        members["username"] = user.username.clone().into();
-        if let Some(application) = client::find(cx, &token.client_id).await? {
-            members["sub"] = claims::subject(cx, &application, user.id).await?.into();
-        }
-    }
-    if let Some(context) = &token.context {
-        if let Some(confirmation) = issue::confirmation(context) {
-            if context.jkt.is_some() {
-                members["token_type"] = "DPoP".into();
-            }
-            members["cnf"] = confirmation;
-        }
-        if !context.resources.is_empty() {
-            members["aud"] = json!(context.resources);
-        }
-        if let Some(auth_time) = context.auth_time {
-            members["auth_time"] = auth_time.into();
-        }
-        if let Some(actor) = &context.actor {
-            members["act"] = actor.clone();
-        }
-    }
-    Ok(members)
+/// RFC 7662 §2.2
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for one answer")]
+enum Told<'a> {
+    Active(Active<'a>),
+    Inactive { active: bool },
+}
+
+/// What is told of a token that is good.
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    scope: String,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    token_type: &'static str,
+    exp: i64,
+    iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    iss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    aud: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Value>,
+}
+
+async fn active<'a>(cx: &Ctx, token: &'a AccessToken) -> Result<Active<'a>, OAuthError> {
+    let sub = match &token.user {
+        Some(user) => match client::find(cx, &token.client_id).await? {
+            Some(application) => Some(claims::subject(cx, &application, user.id).await?),
+            None => None,
+        },
+        None => None,
+    };
+    let context = token.context.as_ref();
+    let is_dpop = context.is_some_and(|context| context.jkt.is_some());
+    Ok(Active {
+        active: true,
+        scope: token.scope.to_string(),
+        client_id: &token.client_id,
+        username: token.user.as_ref().map(|user| user.username.as_str()),
+        token_type: if is_dpop { "DPoP" } else { "Bearer" },
+        exp: token.expires_at,
+        iat: token.created_at,
+        sub,
+        iss: cx.issuer(),
+        cnf: context.and_then(issue::confirmation),
+        aud: context.map(|context| context.resources.as_slice()).unwrap_or_default(),
+        auth_time: context.and_then(|context| context.auth_time),
+        act: context.and_then(|context| context.actor.as_ref()),
+    })
 }
 
 /// The same as a JWT for whoever asked (RFC 9701 §5).
-async fn signed(cx: &Ctx, application: &Application, algorithm: &str, members: Value) -> Result<Response, Refusal> {
+async fn signed(cx: &Ctx, application: &Application, algorithm: &str, told: &Told<'_>) -> Result<Response, Refusal> {
     let claims = json!({
         "iss": cx.issuer(),
         "aud": application.client_id,
         "iat": cx.clock.now(),
-        "token_introspection": members,
+        "token_introspection": told,
     });
     let jwt = issue::sign_for(cx, application, algorithm, "token-introspection+jwt", &claims).await?;
     let headers = [(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "application/token-introspection+jwt")];

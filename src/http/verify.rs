@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use vestibule_protocol::{OAuthError, Params};
 
 use super::bearer::require_scope;
-use super::body::{presented, single};
+use super::body::{presented_at_api, single};
 use super::respond::ApiError;
 use crate::authenticate::{self, Accept, Identity};
 use crate::context::Ctx;
@@ -32,7 +32,7 @@ impl FromRequestParts<Ctx> for Guarded {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, cx: &Ctx) -> Result<Self, ApiError> {
-        let mut presented = presented(cx, parts)?;
+        let mut presented = presented_at_api(cx, parts)?;
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(method) = text("x-forwarded-method").or_else(|| text("x-original-method")) {
             presented.method = method.to_owned();

@@ -166,8 +166,8 @@ fn unsigned(header: &Value, claims: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use vestibule_protocol::jose::{DEFAULT_ALGORITHMS, KeySet};
     use vestibule_protocol::jwt::Jwt;
+    use vestibule_protocol::key_set::{DEFAULT_ALGORITHMS, KeySet};
 
     use super::{Algorithm, SigningKey, generate, sign_with_secret};
 

@@ -8,11 +8,11 @@
 mod key;
 
 use serde_json::{Value, json};
-use vestibule_protocol::jose::{DEFAULT_ALGORITHMS, KeySet};
 use vestibule_protocol::jwt::{Jwt, encode_part};
+use vestibule_protocol::key_set::{DEFAULT_ALGORITHMS, KeySet};
 use vestibule_protocol::{ErrorCode, OAuthError};
 
-pub use key::{Algorithm, KeyError, SigningKey, sign_with_secret};
+pub use key::{Algorithm, KeyError, SigningKey, generate, sign_with_secret};
 
 use crate::context::{Context, random};
 use crate::store::change::Change;
@@ -160,7 +160,7 @@ pub async fn rotate(cx: &Context) -> Result<(), OAuthError> {
 }
 
 async fn make(cx: &Context, algorithm: Algorithm, active_at: i64) -> Result<NewKey, OAuthError> {
-    let pkcs8 = tokio::task::spawn_blocking(move || key::generate(algorithm)).await.map_err(failed)??;
+    let pkcs8 = tokio::task::spawn_blocking(move || generate(algorithm)).await.map_err(failed)??;
     let key = SigningKey::from_pkcs8(algorithm, &pkcs8)?;
     let sealed_key = cx.keys.seal(&purpose(&key.kid), &pkcs8).map_err(failed)?;
     let public_jwk = key.public_jwk().to_string();

@@ -3,7 +3,8 @@
 use super::keys::{keys, newer_keys};
 use super::{Identified, Provider, ProviderTokens, Upstream, refuse};
 use crate::protocol::OAuthError;
-use crate::protocol::jose::{Expected, IdTokenError, KeySet, UnverifiedIdToken, VerifiedIdToken};
+use crate::protocol::jose::{Expected, IdTokenError, UnverifiedIdToken, VerifiedIdToken};
+use crate::protocol::key_set::KeySet;
 use crate::protocol::provider::NonceForm;
 use crate::protocol::provider::claims::Answer;
 

@@ -11,7 +11,7 @@ use super::Upstream;
 use super::keys::{Cached, Unusable};
 use super::outbound::{Answer, Body, Call};
 use crate::protocol::OAuthError;
-use crate::protocol::jose::KeySet;
+use crate::protocol::key_set::KeySet;
 
 /// How many calls to clients run at once, all clients together.
 const LANE: usize = 16;

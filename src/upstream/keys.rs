@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::outbound::{Answer, Call, Failure, Outbound};
 use super::{Provider, refuse};
 use crate::protocol::OAuthError;
-use crate::protocol::jose::KeySet;
+use crate::protocol::key_set::KeySet;
 
 const FRESH: i64 = 3_600;
 const KEPT: i64 = 86_400;

@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::protocol::jose::{self, KeySet};
+use crate::protocol::jose;
+use crate::protocol::key_set::KeySet;
 use crate::protocol::provider::{Entry, Protocol, Variables};
 use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile};

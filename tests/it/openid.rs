@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use vestibule::protocol::GrantType::{AuthorizationCode, RefreshToken};
 use vestibule::protocol::client_metadata::SubjectType;
-use vestibule::protocol::jose::KeySet;
 use vestibule::protocol::jwt::Jwt;
+use vestibule::protocol::key_set::KeySet;
 use vestibule::store::application::{self, Application};
 use vestibule::store::user::{self, NewUser};
 use vestibule::{client, signing};
@@ -106,7 +106,7 @@ on_both_databases! {
             let jwt = Jwt::parse(&text).unwrap();
             match algorithm {
                 "HS256" => assert!(jwt.is_signed_with_secret(app.secret.as_deref().unwrap())),
-                _ => assert!(jwt.is_signed_by(&set, vestibule::protocol::jose::DEFAULT_ALGORITHMS), "{algorithm}"),
+                _ => assert!(jwt.is_signed_by(&set, vestibule::protocol::key_set::DEFAULT_ALGORITHMS), "{algorithm}"),
             }
             let told = claims(&text);
             assert_eq!(header(&text)["alg"], algorithm);
@@ -180,7 +180,7 @@ on_both_databases! {
         let guest = Guest::new(&t);
         let (tokens, _) = id_token(&t, &guest, &app).await;
         let set = KeySet::parse(get(&t, "jwks").await.text.as_bytes()).unwrap();
-        let is_signed = |text: &str| Jwt::parse(text).unwrap().is_signed_by(&set, vestibule::protocol::jose::DEFAULT_ALGORITHMS);
+        let is_signed = |text: &str| Jwt::parse(text).unwrap().is_signed_by(&set, vestibule::protocol::key_set::DEFAULT_ALGORITHMS);
 
         let told = t.get_as("userinfo", &format!("Bearer {}", tokens.access_token())).await;
         assert_eq!(told.header("content-type"), "application/jwt");
@@ -405,7 +405,7 @@ on_both_databases! {
         assert_eq!(heard.len(), 1);
         let token = claims(&heard[0]);
         let set = KeySet::parse(get(&t, "jwks").await.text.as_bytes()).unwrap();
-        assert!(Jwt::parse(&heard[0]).unwrap().is_signed_by(&set, vestibule::protocol::jose::DEFAULT_ALGORITHMS));
+        assert!(Jwt::parse(&heard[0]).unwrap().is_signed_by(&set, vestibule::protocol::key_set::DEFAULT_ALGORITHMS));
         assert_eq!(header(&heard[0])["typ"], "logout+jwt");
         assert_eq!((&token["aud"], &token["sid"], &token["sub"]), (&json!(told.client_id), &claims(&of_told)["sid"], &claims(&of_told)["sub"]));
         assert_eq!(token["events"], json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use vestibule::protocol::ClientType;
 use vestibule::protocol::GrantType::{AuthorizationCode, ClientCredentials, Password, RefreshToken};
-use vestibule::protocol::jose::{DEFAULT_ALGORITHMS, KeySet};
 use vestibule::protocol::jwt::Jwt;
+use vestibule::protocol::key_set::{DEFAULT_ALGORITHMS, KeySet};
 use vestibule::settings::AccessTokenFormat;
 
 use crate::harness::guest::{CALLBACK, Guest, VERIFIER};

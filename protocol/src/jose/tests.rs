@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::key_set::DEFAULT_ALGORITHMS;
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://login.example.com";

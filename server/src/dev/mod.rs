@@ -8,7 +8,6 @@ mod demo;
 mod kept;
 mod person;
 mod provider;
-mod signing;
 mod tour;
 
 use std::fmt::Write as _;

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::error::Unspecified;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,11 +20,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use url::Url;
 use vestibule::clock::Clock;
+use vestibule::signing::{self, Algorithm, KeyError, SigningKey};
 use vestibule_protocol::{Bearer, ClientCredentials, ErrorCode, OAuthError, Params};
 
 use super::kept::Kept;
 use super::person::Person;
-use super::signing::SigningKey;
 
 /// Where it hangs on the server's own listener.
 pub const MOUNT: &str = "/dev-provider";
@@ -80,8 +79,8 @@ impl From<OAuthError> for Refusal {
     }
 }
 
-impl From<Unspecified> for Refusal {
-    fn from(error: Unspecified) -> Self {
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
         Self(OAuthError::new(ErrorCode::ServerError, "No randomness.").with_cause(error))
     }
 }
@@ -106,13 +105,13 @@ impl Provider {
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn new(issuer: String, client_id: String, client_secret: String, clock: Clock) -> Result<Self, Unspecified> {
+    pub fn new(issuer: String, client_id: String, client_secret: String, clock: Clock) -> Result<Self, KeyError> {
         let (codes, tokens) = (Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Inner {
             issuer,
             client_id,
             client_secret,
-            key: SigningKey::generate()?,
+            key: SigningKey::from_pkcs8(Algorithm::Es256, &signing::generate(Algorithm::Es256)?)?,
             clock,
             codes,
             tokens,
@@ -133,7 +132,7 @@ impl Provider {
     }
 
     /// An access token and an ID token of this person for this client.
-    fn issue(&self, person: Person, client_id: &str, nonce: Option<&str>) -> Result<Value, Unspecified> {
+    fn issue(&self, person: Person, client_id: &str, nonce: Option<&str>) -> Result<Value, KeyError> {
         let now = self.0.clock.now();
         let expires_at = now + TOKEN_TTL;
         let mut claims = json!(person);
@@ -146,7 +145,7 @@ impl Provider {
                 claims.insert("nonce".to_owned(), nonce.into());
             }
         }
-        let id_token = self.0.key.sign(&claims)?;
+        let id_token = self.0.key.sign("JWT", &claims)?;
         let token = AccessToken { person, client_id: client_id.to_owned(), expires_at };
         let access_token = format!("dev_{}", random_text());
         self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner).keep(access_token.clone(), token);
@@ -218,7 +217,7 @@ async fn configuration(State(provider): State<Provider>) -> Json<Value> {
 
 /// `GET /jwks`.
 async fn jwks(State(provider): State<Provider>) -> Json<Value> {
-    Json(provider.0.key.jwks())
+    Json(json!({ "keys": [provider.0.key.public_jwk()] }))
 }
 
 /// `GET /authorize` (RFC 6749 §4.1.1): no page, a code at once for whom `login_hint` or `username` names. Without a

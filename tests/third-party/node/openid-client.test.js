@@ -338,18 +338,18 @@ test('a client registers one way to prove itself and is held to it', async () =>
   };
   for (const [method, by] of Object.entries(ways)) {
     const metadata = {
-      grant_types: ['client_credentials'],
-      response_types: [],
+      redirect_uris: [server.redirect_uri],
       token_endpoint_auth_method: method,
       ...(method === 'private_key_jwt' && { jwks: { keys: [jwk] } }),
     };
     const config = await client.dynamicClientRegistration(issuer, metadata, by, insecure);
-    assert.ok((await client.clientCredentialsGrant(config, { scope: 'read' })).access_token, method);
+    const { tokens } = await signIn(config);
+    assert.ok((await client.tokenIntrospection(config, tokens.access_token)).active, method);
     const own = config.clientMetadata();
     const otherWay = method === 'client_secret_post' ? client.ClientSecretJwt : client.ClientSecretPost;
     const other = otherWay(own.client_secret ?? 'a client with a key has none');
     const otherwise = await client.discovery(issuer, own.client_id, undefined, other, insecure);
-    await assert.rejects(client.clientCredentialsGrant(otherwise), refusedAs('invalid_client'), method);
+    await assert.rejects(client.tokenIntrospection(otherwise, tokens.access_token), refusedAs('invalid_client'), method);
   }
 });
 
