@@ -33,15 +33,17 @@ fn main() {
         return bound::serve_bare_handler();
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
+    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1)).cloned();
     let effort = match quick {
         true => Effort { turn: Duration::from_millis(400), turns: 1 },
         false => Effort { turn: Duration::from_millis(1500), turns: 3 },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(run(effort));
+    runtime.block_on(run(effort, only));
 }
 
-async fn run(effort: Effort) {
+/// `only`: the paths with this in their name.
+async fn run(effort: Effort, only: Option<String>) {
     println!("{}\n", place::machine());
     let provider = provider::start().await;
     for place in [Place::sqlite(), Place::postgres()] {
@@ -51,7 +53,7 @@ async fn run(effort: Effort) {
         let server = place.serve(&provider);
         let bare = bound::BareHandler::start();
         let paths = paths(&server, &place, &provider).await;
-        for path in &paths {
+        for path in paths.iter().filter(|path| only.as_deref().is_none_or(|only| path.name.contains(only))) {
             for connections in CONNECTIONS {
                 println!("{}", row(path, connections, effort, &place, &bare).await);
             }

@@ -48,9 +48,9 @@ impl FromRequest<Ctx> for Body {
             let sentence = "Parameters are taken from the body only; send none in the query string.";
             return Err(OAuthError::invalid_request(sentence).into());
         }
-        let media_type = media_type(request.headers());
-        let headers = request.headers().clone();
-        let body = bounded(cx, &headers, request.into_body()).await?;
+        let (parts, body) = request.into_parts();
+        let media_type = media_type(&parts.headers);
+        let body = bounded(cx, &parts.headers, body).await?;
         match media_type.as_str() {
             "application/json" => Ok(Self(Params::from_json(&body)?)),
             "application/x-www-form-urlencoded" => Ok(Self(Params::from_form(&body)?)),
@@ -70,11 +70,13 @@ impl FromRequest<Ctx> for ClientCall {
         let authorization = single(request.headers(), AUTHORIZATION)?.map(<[u8]>::to_vec);
         let (mut parts, body) = request.into_parts();
         let presented = presented(cx, &mut parts)?;
-        let extensions = parts.extensions.clone();
+        let called_by = parts.extensions.get::<CalledBy>().cloned();
         let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let Body(params) = Body::from_request(Request::from_parts(parts, body), cx).await?;
         let credentials = ClientCredentials::read(authorization.as_deref(), &params)?;
-        CalledBy::note(&extensions, &credentials.client_id);
+        if let Some(called_by) = called_by {
+            called_by.note(&credentials.client_id);
+        }
         Ok(Self { credentials, params, presented, accept })
     }
 }
@@ -86,8 +88,8 @@ impl FromRequestParts<Ctx> for Caller {
         let presented = presented_at_api(cx, parts)?;
         let header = single(&parts.headers, AUTHORIZATION)?;
         let identity = authenticate::bearer(cx, header, &presented, Accept::Both).await?;
-        if let Some(client_id) = identity.client_id() {
-            CalledBy::note(&parts.extensions, client_id);
+        if let (Some(called_by), Some(client_id)) = (parts.extensions.get::<CalledBy>(), identity.client_id()) {
+            called_by.note(client_id);
         }
         Ok(Self(identity))
     }

@@ -22,10 +22,8 @@ pub(super) struct CalledBy(Arc<OnceLock<String>>);
 
 impl CalledBy {
     /// Notes who calls.
-    pub fn note(extensions: &axum::http::Extensions, client_id: &str) {
-        if let Some(Self(cell)) = extensions.get::<Self>() {
-            let _ = cell.set(client_id.to_owned());
-        }
+    pub fn note(&self, client_id: &str) {
+        let _ = self.0.set(client_id.to_owned());
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn introspect(State(cx): State<Ctx>, call: ClientCall) -> Resul
     let token = token.filter(|token| token.application_id == application.id || application.is_resource_server);
     let told = match &token {
         None => Told::Inactive { active: false },
-        Some(token) => Told::Active(active(&cx, token).await?),
+        Some(token) => Told::Active(active(&cx, &application, token).await?),
     };
     let wants_jwt = call.wants("application/token-introspection+jwt");
     let algorithm = application.metadata.introspection_signed_response_alg.as_deref();
@@ -71,8 +71,10 @@ struct Active<'a> {
     act: Option<&'a Value>,
 }
 
-async fn active<'a>(cx: &Ctx, token: &'a AccessToken) -> Result<Active<'a>, OAuthError> {
+async fn active<'a>(cx: &Ctx, asks: &Application, token: &'a AccessToken) -> Result<Active<'a>, OAuthError> {
+    // Who the person is to whom the token was given, which mostly is who asks.
     let sub = match &token.user {
+        Some(user) if token.application_id == asks.id => Some(claims::subject(cx, asks, user.id).await?),
         Some(user) => match client::find(cx, &token.client_id).await? {
             Some(application) => Some(claims::subject(cx, &application, user.id).await?),
             None => None,

@@ -112,16 +112,17 @@ pub async fn insert(tx: &mut Tx<'_>, new: NewCode) -> Result<()> {
 }
 
 /// Takes a code out of use and returns it, if everything about it is right: its application, redirect URI and challenge, its
-/// time, and that neither person nor application was ended since.
+/// time, and that neither person nor application was ended since. (The epochs are compared with scalar subqueries: of
+/// `EXISTS` PostgreSQL may make a join that begins at the person and goes through all of their codes.)
 pub async fn redeem(tx: &mut Tx<'_>, redemption: &Redemption, now: i64) -> Result<Option<RedeemedCode>> {
     let sql = "UPDATE vestibule_code SET consumed_at = $6
                 WHERE digest = $1 AND application_id = $2 AND redirect_uri = $3 AND code_challenge IN ($4, $5)
                   AND bound_key IN ('', $7)
                   AND consumed_at IS NULL AND redeemable_until > $6
-                  AND EXISTS (SELECT 1 FROM vestibule_application a WHERE a.id = vestibule_code.application_id
-                                 AND a.is_active AND a.token_epoch = vestibule_code.application_epoch)
-                  AND EXISTS (SELECT 1 FROM vestibule_user u WHERE u.id = vestibule_code.user_id
-                                 AND u.is_active AND u.token_epoch = vestibule_code.user_epoch)
+                  AND application_epoch = (SELECT a.token_epoch FROM vestibule_application a
+                                            WHERE a.id = vestibule_code.application_id AND a.is_active)
+                  AND user_epoch = (SELECT u.token_epoch FROM vestibule_user u
+                                     WHERE u.id = vestibule_code.user_id AND u.is_active)
                RETURNING application_epoch, user_id, user_epoch, scope, context, session_public_id, family";
     let [one, other] = redemption.challenges.clone();
     let args = args![

@@ -160,10 +160,10 @@ pub async fn poll(tx: &mut Tx<'_>, digest: TokenDigest, application_id: i64, now
         Some(true) => {
             let sql = "UPDATE vestibule_device_code SET consumed_at = $2
                         WHERE digest = $1 AND consumed_at IS NULL AND is_approved
-                          AND EXISTS (SELECT 1 FROM vestibule_application a WHERE a.id = vestibule_device_code.application_id
-                                         AND a.is_active AND a.token_epoch = vestibule_device_code.application_epoch)
-                          AND EXISTS (SELECT 1 FROM vestibule_user u WHERE u.id = vestibule_device_code.user_id
-                                         AND u.is_active AND u.token_epoch = vestibule_device_code.user_epoch)
+                          AND application_epoch = (SELECT a.token_epoch FROM vestibule_application a
+                                                    WHERE a.id = vestibule_device_code.application_id AND a.is_active)
+                          AND user_epoch = (SELECT u.token_epoch FROM vestibule_user u
+                                             WHERE u.id = vestibule_device_code.user_id AND u.is_active)
                        RETURNING application_epoch, user_id, user_epoch, scope, context, CAST(NULL AS TEXT), family";
             let taken = tx.optional(sql, args![digest, now], RedeemedCode::from_row).await?;
             Ok(taken.map_or(Poll::Spent, |code| Poll::Approved(Box::new(code))))

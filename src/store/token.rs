@@ -243,10 +243,10 @@ macro_rules! usable_refresh {
     () => {
         "refresh_digest = $1 AND application_id = $2 AND refresh_expires_at > $3 \
          AND consumed_at IS NULL AND revoked_at IS NULL AND refresh_revoked_at IS NULL \
-         AND EXISTS (SELECT 1 FROM vestibule_application a WHERE a.id = vestibule_token.application_id \
-                        AND a.is_active AND a.token_epoch = vestibule_token.application_epoch) \
-         AND (user_id IS NULL OR EXISTS (SELECT 1 FROM vestibule_user u WHERE u.id = vestibule_token.user_id \
-                        AND u.is_active AND u.token_epoch = vestibule_token.user_epoch))"
+         AND application_epoch = (SELECT a.token_epoch FROM vestibule_application a \
+                                    WHERE a.id = vestibule_token.application_id AND a.is_active) \
+         AND (user_id IS NULL OR user_epoch = (SELECT u.token_epoch FROM vestibule_user u \
+                                    WHERE u.id = vestibule_token.user_id AND u.is_active))"
     };
 }
 
