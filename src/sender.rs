@@ -19,8 +19,8 @@ pub struct Certificate {
     pub subject: Option<String>,
 }
 
-/// What a request brought along beside its parameters.
-#[derive(Clone, Debug, Default)]
+/// What a request brought along beside its parameters. No `Debug`: a proof is for this server only.
+#[derive(Clone, Default)]
 pub struct Presented {
     /// The `DPoP` header.
     pub proof: Option<String>,

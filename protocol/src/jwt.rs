@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::key_set::KeySet;
 
-/// A JWT of which nothing is believed yet.
-#[derive(Debug)]
+/// A JWT of which nothing is believed yet. `Debug` shows nothing of it: it may be a credential.
 pub struct Jwt<'a> {
     /// The protected header.
     pub header: Map<String, Value>,
@@ -19,6 +18,12 @@ pub struct Jwt<'a> {
     pub claims: Map<String, Value>,
     signed: &'a str,
     signature: &'a str,
+}
+
+impl std::fmt::Debug for Jwt<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Jwt(hidden)")
+    }
 }
 
 impl<'a> Jwt<'a> {
@@ -125,4 +130,18 @@ pub(crate) fn json_part(part: &str) -> Option<Map<String, Value>> {
 /// A part of a compact JWS: base64url without padding.
 pub fn encode_part(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Jwt, encode_part};
+
+    #[test]
+    fn debug_shows_nothing_of_a_jwt() {
+        let text =
+            [r#"{"alg":"ES256"}"#, r#"{"sub":"the-subject"}"#, "signature"].map(|part| encode_part(part.as_bytes()));
+        let text = text.join(".");
+        let jwt = Jwt::parse(&text).unwrap();
+        assert_eq!((jwt.text("sub"), format!("{jwt:?}").as_str()), (Some("the-subject"), "Jwt(hidden)"));
+    }
 }

@@ -12,8 +12,7 @@ use crate::store::application::Application;
 /// Seconds that a signed answer counts (JARM §2.1 wants at most ten minutes).
 const ANSWER_TTL: i64 = 600;
 
-/// An answer to be handed to the browser.
-#[derive(Clone, Debug)]
+/// An answer to be handed to the browser. No `Debug`: there are codes and tokens in it.
 pub struct Answer {
     /// Where it goes.
     pub redirect_uri: String,

@@ -11,7 +11,7 @@ use crate::registration;
 use crate::store::application::Application;
 
 /// Where an answer goes: beyond doubt.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Destination {
     pub redirect_uri: String,
     pub mode: ResponseMode,

@@ -361,7 +361,7 @@ async fn grant(cx: &Context, judged: Judged, session: &Session) -> Result<Answer
             code: code.as_ref().map(|code| code.reveal()),
         };
         if let Some(id_token) = issue::id_token(cx, parts).await? {
-            members.push(("id_token", id_token));
+            members.push(("id_token", id_token.reveal().to_owned()));
         }
     }
     if !wanted.code {

@@ -20,8 +20,7 @@ const LENGTH: usize = 8;
 const GUESSES: i64 = 5;
 const GUESS_WINDOW: i64 = 300;
 
-/// What a device is told (RFC 8628 §3.2).
-#[derive(Debug)]
+/// What a device is told (RFC 8628 §3.2). No `Debug`: the code to be typed is in it.
 pub struct DeviceAuthorization {
     /// What it polls with.
     pub device_code: PlainToken,

@@ -72,7 +72,7 @@ async fn respond(cx: &Ctx, proves: bool, tokens: TokenResponse) -> Result<Respon
         token_type: if tokens.is_dpop { "DPoP" } else { "Bearer" },
         scope: tokens.scope.to_string(),
         refresh_token: tokens.refresh_token.as_ref().map(|token| token.reveal()),
-        id_token: tokens.id_token.as_deref(),
+        id_token: tokens.id_token.as_ref().map(|token| token.reveal()),
         issued_token_type: tokens.issued_token_type,
         user: user.map(|user| Person { email: user.email, first_name: user.first_name, last_name: user.last_name }),
     };

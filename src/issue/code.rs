@@ -198,7 +198,7 @@ pub(super) async fn id_token_beside(
     context: &TokenContext,
     session: Option<&str>,
     response: &TokenResponse,
-) -> Result<Option<String>, OAuthError> {
+) -> Result<Option<PlainToken>, OAuthError> {
     if !response.scope.contains("openid") {
         return Ok(None);
     }

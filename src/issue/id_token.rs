@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{self, SHA256, SHA512};
 use serde_json::{Map, Value, json};
 use vestibule_protocol::client_metadata::AccessTokenFormat;
 use vestibule_protocol::jwt::encode_part;
-use vestibule_protocol::{OAuthError, Scope};
+use vestibule_protocol::{OAuthError, PlainToken, Scope};
 
 use crate::claims;
 use crate::client;
@@ -39,7 +39,7 @@ pub struct IdToken<'a> {
 ///
 /// # Errors
 /// What the database says of the keys.
-pub async fn id_token(cx: &Context, parts: IdToken<'_>) -> Result<Option<String>, OAuthError> {
+pub async fn id_token(cx: &Context, parts: IdToken<'_>) -> Result<Option<PlainToken>, OAuthError> {
     let IdToken { application, user, context, session, scope, access_token, code } = parts;
     if application.signing_algorithm == "none" {
         return Ok(None);
@@ -71,7 +71,9 @@ pub async fn id_token(cx: &Context, parts: IdToken<'_>) -> Result<Option<String>
             all.insert(name.to_owned(), value.into());
         }
     }
-    sign_for(cx, application, &application.signing_algorithm, "JWT", &Value::Object(all)).await.map(Some)
+    sign_for(cx, application, &application.signing_algorithm, "JWT", &Value::Object(all))
+        .await
+        .map(|jwt| Some(PlainToken::of_jwt(jwt)))
 }
 
 fn insert_authentication(claims: &mut Map<String, Value>, context: &TokenContext) {

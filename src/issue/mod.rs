@@ -33,7 +33,7 @@ pub struct TokenResponse {
     /// For the next refresh.
     pub refresh_token: Option<PlainToken>,
     /// Who has signed in, for the client (OpenID Connect Core §3.1.3.3).
-    pub id_token: Option<String>,
+    pub id_token: Option<PlainToken>,
     /// Whether the access token is bound to a DPoP key: `token_type` says so.
     pub is_dpop: bool,
     /// What kind of token this is, where one was exchanged (RFC 8693 §2.2.1).

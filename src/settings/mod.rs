@@ -2,14 +2,17 @@
 //!
 //! Not here: where a value comes from (flag, environment, file): the binary merges those and hands over a [`Settings`].
 
+mod duration;
 mod keys;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 pub use vestibule_protocol::client_metadata::AccessTokenFormat;
 
+use duration::duration;
+pub use duration::parse_duration;
 pub use keys::{KEYS, Key};
 
 /// The whole configuration. `Settings::default()` is what an empty file gives.
@@ -496,44 +499,6 @@ impl Default for OutboundSettings {
             origin_map: BTreeMap::new(),
         }
     }
-}
-
-/// Reads `90s`, `10m`, `10h`, `30d`, `250ms`, or a bare number of seconds.
-///
-/// # Errors
-/// A sentence that names what it takes.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is not a duration; write a number and a unit: 250ms, 90s, 10m, 10h, 30d");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| bad())?;
-    let seconds = match unit.trim() {
-        "ms" => return Ok(Duration::from_millis(number)),
-        "s" | "" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(bad()),
-    };
-    // A century is longer than any lifetime that makes sense, and keeps sums of times far from overflow.
-    number.checked_mul(seconds).filter(|total| *total <= 100 * 366 * 86_400).map(Duration::from_secs).ok_or_else(bad)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Text(String),
-        Seconds(u64),
-    }
-    let text = match Written::deserialize(deserializer) {
-        Ok(Written::Text(text)) => text,
-        Ok(Written::Seconds(seconds)) => seconds.to_string(),
-        Err(_) => {
-            return Err(de::Error::custom("not a duration; write a number and a unit: 250ms, 90s, 10m, 10h, 30d"));
-        }
-    };
-    parse_duration(&text).map_err(de::Error::custom)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use vestibule_protocol::{Scope, TokenDigest};
 use super::token::TokenContext;
 use super::{Result, Row, Tx, args};
 
-/// A code to be stored.
-#[derive(Clone, Debug)]
+/// A code to be stored. No `Debug`, as [`Redemption`].
+#[derive(Clone)]
 pub struct NewCode {
     /// Of the code.
     pub digest: TokenDigest,
@@ -57,8 +57,8 @@ pub struct RedeemedCode {
     pub family: i64,
 }
 
-/// What a presented code must match.
-#[derive(Clone, Debug)]
+/// What a presented code must match. No `Debug`: a plain challenge is the verifier.
+#[derive(Clone)]
 pub struct Redemption {
     /// Of the code.
     pub digest: TokenDigest,

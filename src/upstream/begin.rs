@@ -3,8 +3,8 @@
 use super::{Provider, Upstream, keys, refuse};
 use crate::protocol::OAuthError;
 
-/// What goes along with the browser, for one sign-in.
-#[derive(Clone, Copy, Debug)]
+/// What goes along with the browser, for one sign-in. No `Debug`: the state binds the browser.
+#[derive(Clone, Copy)]
 pub struct Departure<'a> {
     /// Where the provider sends the browser back to.
     pub redirect_uri: &'a str,
