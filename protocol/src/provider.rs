@@ -17,13 +17,14 @@ pub mod request;
 pub mod setting;
 pub mod source;
 pub mod template;
+pub mod xml;
 
 pub use claims::{Claims, Extra};
 pub use expression::{Answer, Expression};
 pub use keys::{ENTRY_KEYS, unknown_key};
 pub use request::*;
 pub use setting::{Setting, SettingKind, SettingRule};
-pub use source::{SourceError, read_source};
+pub use source::SourceError;
 pub use template::{NothingThere, Template, Variables};
 
 /// A provider's entry.
@@ -262,6 +263,10 @@ impl Entry {
             if check.is_setting.as_ref().is_some_and(|setting| !self.settings.contains_key(setting)) {
                 return Err("audience.is_setting: there is no such setting".into());
             }
+        }
+        let reads_jwt = self.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Jwt);
+        if self.access_token.place == TokenPlace::Itself && !reads_jwt {
+            return Err("access_token.in: `itself` wants `audience.of = \"jwt\"`".into());
         }
         if self.status == Status::ShutDown && self.note.is_none() {
             return Err("note: a provider that was shut down says since when".into());

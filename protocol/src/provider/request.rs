@@ -223,6 +223,8 @@ pub enum TokenPlace {
     Both,
     /// Only where a template says `{token}`.
     Template,
+    /// Nowhere: the token is a JWT that says itself who the person is, verified by `[audience]`.
+    Itself,
     /// Nowhere: an access token says nothing about the person there, and is not taken.
     Nowhere,
 }
@@ -335,6 +337,13 @@ pub struct AudienceCheck {
     /// Statuses that mean "your own credentials are wrong".
     #[serde(default = "unauthorized")]
     pub misconfigured_statuses: Vec<u16>,
+}
+
+impl AudienceCheck {
+    /// Whether no question is asked: the calls about the person prove it.
+    pub fn is_in_calls(&self) -> bool {
+        self.source == AudienceSource::Calls
+    }
 }
 
 fn bad_request() -> Vec<u16> {

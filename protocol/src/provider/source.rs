@@ -1,6 +1,6 @@
 //! An entry out of a file of its own: a mistake is told with its line and key.
 
-use super::{Entry, unknown_key};
+use super::{EntryError, unknown_key};
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,27 +12,18 @@ pub struct SourceError {
     pub what: String,
 }
 
-/// Reads a file's text as a table that is a whole entry by itself.
-///
-/// # Errors
-/// [`SourceError`] with line and key.
-pub fn read_source(text: &str) -> Result<toml::Table, SourceError> {
-    let table = parse_source(text)?;
-    let entry = Entry::from_table(table.clone());
-    entry.map_err(|error| {
-        // The sentences of `Entry::check` begin with their key; serde's name it at their end.
-        let key = error.0.split(": ").next().filter(|key| !key.contains(' ')).map(str::to_owned);
-        let key = key.or_else(|| error.0.rsplit_once("in `").map(|(_, key)| key.trim_end_matches('`').to_owned()));
-        let line = key.map_or(1, |key| line_of(text, &key));
-        SourceError { line, what: error.0 }
-    })?;
-    Ok(table)
+/// Where in a file's text the mistake of an entry is that was read from it; line 1 where the key stands elsewhere.
+pub fn locate(text: &str, error: &EntryError) -> SourceError {
+    // The sentences of `Entry::check` begin with their key; serde's name it at their end.
+    let key = error.0.split(": ").next().filter(|key| !key.contains(' ')).map(str::to_owned);
+    let key = key.or_else(|| error.0.rsplit_once("in `").map(|(_, key)| key.trim_end_matches('`').to_owned()));
+    SourceError { line: key.map_or(1, |key| line_of(text, &key)), what: error.0.clone() }
 }
 
 /// Reads a file's text as a table of keys that entries have; it may be a part of an entry, to lie over another.
 ///
 /// # Errors
-/// As [`read_source`].
+/// [`SourceError`] with line and key.
 pub fn parse_source(text: &str) -> Result<toml::Table, SourceError> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| line_at(text, span.start));
