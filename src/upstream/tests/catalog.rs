@@ -73,7 +73,7 @@ async fn an_operators_key_wins_over_the_catalogs() {
         "",
     )
     .await;
-    world.google().json(CORP_USERINFO, 200, json!({"uid": 7, "sub": "x"}));
+    world.google().json(CORP_USERINFO, 200, json!({"uid": 7, "sub": "x", "email_verified": true}));
 
     assert_eq!(world.token("google-oauth2", "ya29.x").await.unwrap().profile.uid, "7");
     assert_eq!(world.provider("google-oauth2").title(), "G");

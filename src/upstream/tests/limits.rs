@@ -72,7 +72,7 @@ async fn an_answer_is_read_up_to_the_limit_and_no_further() {
         world.google().on(GOOGLE_USERINFO, reply);
         world.refused("google-oauth2", "ya29.x").await.is(502, Reason::ProviderUnreachable).says("far more");
     }
-    let mut fits = br#"{"sub": "1"}"#.to_vec();
+    let mut fits = br#"{"sub": "1", "email_verified": true}"#.to_vec();
     fits.resize(65_536, b' ');
     world.google().on(GOOGLE_USERINFO, Reply::Answer(200, vec![], fits.into()));
     assert!(world.token("google-oauth2", "ya29.x").await.is_ok());
