@@ -192,6 +192,36 @@ fn an_openid_connect_provider_says_only_where_it_differs_from_the_standard() {
 }
 
 #[test]
+fn an_unverified_address_and_another_user_flow_do_not_come_in() {
+    let comes_in = |name: &str, told: Value, settings: Value| {
+        let entry = catalog_entry(name);
+        let answer = answer(&told, &[("settings", settings)]);
+        entry.require.iter().all(|rule| rule.that.is_true(&answer)) && entry.claims.uid.identifier(&answer).is_some()
+    };
+
+    for name in ["google-openidconnect", "google-onetap"] {
+        let with = |verified: Value| {
+            comes_in(name, json!({"sub": "1", "email": "ada@example.com", "email_verified": verified}), json!({}))
+        };
+        assert!(with(json!(true)));
+        for not in [json!(false), json!("true"), json!(1), Value::Null] {
+            assert!(!with(not.clone()), "{name}: {not}");
+        }
+    }
+    let b2c = |told: Value, policy: &str| comes_in("azuread-b2c-oauth2", told, json!({"policy": policy}));
+    assert!(b2c(json!({"sub": "1", "tfp": "B2C_1_in"}), "b2c_1_in"));
+    assert!(b2c(json!({"sub": "1", "acr": "b2c_1_in"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1", "tfp": "b2c_1_reset", "acr": "b2c_1_in"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1", "tfp": "in"}), "in"));
+    for nobody in ["Not supported currently. Use oid claim.", "Not supported currently.Use oid claim."] {
+        assert!(!b2c(json!({"sub": nobody, "oid": "2", "tfp": "b2c_1_in"}), "b2c_1_in"), "{nobody}");
+    }
+    assert!(!comes_in("microsoft-graph", json!({"id": "1", "userPrincipalName": ""}), json!({})));
+    assert!(!comes_in("microsoft-graph", json!({"id": "1"}), json!({})));
+}
+
+#[test]
 fn whoever_has_a_discovery_document_has_an_issuer() {
     let takes = |more: &str| entry(&format!("name = 'x'\ntitle = 'X'\n{more}")).unwrap().takes_id_tokens();
 
