@@ -19,7 +19,7 @@ pub mod source;
 pub mod template;
 pub mod xml;
 
-pub use claims::{Claims, Extra};
+pub use claims::{Claims, Extra, STANDARD_CLAIMS};
 pub use expression::{Answer, Expression};
 pub use keys::{ENTRY_KEYS, unknown_key};
 pub use request::*;
@@ -49,12 +49,13 @@ pub struct Entry {
     /// Whether it only connects accounts and never signs anybody in: its identifiers can change hands.
     #[serde(default)]
     pub connect_only: bool,
-    /// Who signs its ID tokens. A provider with one takes ID tokens.
+    /// Who signs its ID tokens. A provider with one, or with a discovery document, takes ID tokens.
     pub issuer: Option<Template>,
-    /// Further spellings of the issuer in ID tokens; an expression reads the token's own claims.
+    /// Further spellings of the issuer in ID tokens; an expression reads the token's own claims. Without `issuer` they count
+    /// only where the discovery document's own has a placeholder.
     #[serde(default)]
     pub issuers: Vec<Template>,
-    /// Where its discovery document is; without it, below the issuer.
+    /// Where its discovery document is; without it, below the issuer. With it alone, the issuer is the document's own.
     pub discovery: Option<Template>,
     /// What a code in place of a token begins with.
     #[serde(default)]
@@ -210,7 +211,7 @@ impl Entry {
         if let Some(key) = unknown_key(&table) {
             return Err(EntryError(format!("`{key}` is not a key of a provider's entry")));
         }
-        let entry: Self = table.try_into().map_err(|error: toml::de::Error| {
+        let entry: Self = with_standards(table).try_into().map_err(|error: toml::de::Error| {
             // The error of a value has no position in a file, but its last line names the key.
             EntryError(error.to_string().lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
         })?;
@@ -331,7 +332,7 @@ impl Entry {
 
     /// Whether it signs ID tokens.
     pub fn takes_id_tokens(&self) -> bool {
-        self.issuer.is_some() && self.protocol.has_codes()
+        (self.issuer.is_some() || self.discovery.is_some()) && self.protocol.has_codes()
     }
 
     /// Whether an access token alone says who the person is: with what stands only in the token endpoint's answer, a code
@@ -352,6 +353,25 @@ impl Entry {
             || self.protocol == Protocol::Oauth1
             || self.templates().any(|(_, template)| template.uses_client_secret())
     }
+}
+
+/// The scopes that bring the standard claims (OpenID Connect Core §5.4).
+const STANDARD_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+/// The whole entry: an OpenID Connect provider's lies over the standard claims and scopes, so that it says only where it
+/// differs.
+pub fn with_standards(entry: toml::Table) -> toml::Table {
+    if entry.get("protocol").and_then(toml::Value::as_str) != Some(Protocol::Oidc.as_str()) {
+        return entry;
+    }
+    let claims = STANDARD_CLAIMS.map(|(key, claim)| (key.to_owned(), claim.into()));
+    let scope = ("default".to_owned(), STANDARD_SCOPES.to_vec().into());
+    let mut whole = toml::Table::from_iter([
+        ("claims".to_owned(), toml::Table::from_iter(claims).into()),
+        ("scope".to_owned(), toml::Table::from_iter([scope]).into()),
+    ]);
+    merge(&mut whole, entry);
+    whole
 }
 
 /// Lays `over` on `base`: tables key by key, everything else as a whole.

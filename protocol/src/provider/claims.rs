@@ -5,10 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::expression::{Answer, Expression};
 use crate::profile::Profile;
+
+/// The keys of `[claims]` and the standard claims that they are at an OpenID Connect provider (OpenID Connect Core §5.1).
+pub const STANDARD_CLAIMS: [(&str, &str); 8] = [
+    ("uid", "sub"),
+    ("username", "preferred_username"),
+    ("email", "email"),
+    ("email_verified", "email_verified"),
+    ("fullname", "name"),
+    ("first_name", "given_name"),
+    ("last_name", "family_name"),
+    ("picture", "picture"),
+];
 
 /// `[claims]`: where each part of a profile is in the answers.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,23 +32,38 @@ pub struct Claims {
     #[serde(default)]
     pub legacy_uids: Vec<Expression>,
     /// The name the person goes by.
+    #[serde(default, deserialize_with = "given")]
     pub username: Option<Expression>,
     /// An address.
+    #[serde(default, deserialize_with = "given")]
     pub email: Option<Expression>,
     /// Whether the provider verified it.
+    #[serde(default, deserialize_with = "given")]
     pub email_verified: Option<Expression>,
     /// Both names in one, where they are not told apart.
+    #[serde(default, deserialize_with = "given")]
     pub fullname: Option<Expression>,
     /// Given name.
+    #[serde(default, deserialize_with = "given")]
     pub first_name: Option<Expression>,
     /// Family name.
+    #[serde(default, deserialize_with = "given")]
     pub last_name: Option<Expression>,
     /// The address of a picture.
+    #[serde(default, deserialize_with = "given")]
     pub picture: Option<Expression>,
     /// The groups that the person is in there.
+    #[serde(default, deserialize_with = "given")]
     pub groups: Option<Expression>,
     /// What the person is entitled to there.
+    #[serde(default, deserialize_with = "given")]
     pub entitlements: Option<Expression>,
+}
+
+/// An expression; an empty text takes a standard claim out again.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expression>, D::Error> {
+    let source = String::deserialize(deserializer)?;
+    if source.is_empty() { Ok(None) } else { Expression::parse(&source).map(Some).map_err(de::Error::custom) }
 }
 
 /// `[extra]`: what else of the answers is kept, by name.

@@ -105,6 +105,7 @@ pub const ENTRY_KEYS: &[&str] = &[
     "id_token.nonce",
     "id_token.complete",
     "id_token.max_age",
+    "id_token.at_hash",
     "errors.refused",
     "errors.busy",
     "errors.expired",

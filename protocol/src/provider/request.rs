@@ -394,11 +394,19 @@ pub struct IdTokenRule {
     pub complete: bool,
     /// The oldest that is taken, in seconds since it was issued.
     pub max_age: Option<i64>,
+    /// Whether `at_hash` is compared where it is there and an access token came along (§3.1.3.8).
+    pub at_hash: bool,
 }
 
 impl Default for IdTokenRule {
     fn default() -> Self {
-        Self { algorithms: DEFAULT_ALGORITHMS.to_vec(), nonce: NonceForm::Plain, complete: false, max_age: None }
+        Self {
+            algorithms: DEFAULT_ALGORITHMS.to_vec(),
+            nonce: NonceForm::Plain,
+            complete: false,
+            max_age: None,
+            at_hash: true,
+        }
     }
 }
 

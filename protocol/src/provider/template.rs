@@ -1,6 +1,6 @@
 //! URL templates: `https://host/v{api_version}/users/{=token_answer.user_id}?proof={appsecret_proof}`.
 //!
-//! `{name}` is a variable, `{=expression}` what an expression finds in the answers so far. A value goes into a URL
+//! `{name}` is a variable, `{=expression}` what an expression finds in the answers so far, `{{` and `}}` are braces. A value goes into a URL
 //! percent-encoded, always: nothing that somebody sent can end a parameter, climb a path or begin a header. Only a setting
 //! of the kinds `url` and `host` stands as it is, because it was checked when it was read.
 
@@ -83,23 +83,29 @@ impl Template {
     pub fn parse(source: &str) -> Result<Self, String> {
         let bad = || format!("`{source}`: a brace has no partner");
         let mut parts = Vec::new();
+        let mut text = String::new();
         let mut rest = source;
-        while let Some((text, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or_else(bad)?;
-            if text.contains('}') || name.is_empty() || name.contains('{') {
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            text.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+                text.extend(brace.chars().next());
+                rest = after;
+                continue;
+            }
+            let (name, after) = brace.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(bad)?;
+            if name.is_empty() || name.contains('{') {
                 return Err(bad());
             }
-            parts.push(Part::Text(text.to_owned()));
+            parts.push(Part::Text(std::mem::take(&mut text)));
             parts.push(match name.strip_prefix('=') {
                 Some(expression) => Part::Expression(Expression::parse(expression)?),
                 None => Part::Variable(name.to_owned()),
             });
             rest = after;
         }
-        if rest.contains('}') {
-            return Err(bad());
-        }
-        parts.push(Part::Text(rest.to_owned()));
+        text.push_str(rest);
+        parts.push(Part::Text(text));
         Ok(Self { source: source.to_owned(), parts })
     }
 

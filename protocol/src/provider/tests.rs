@@ -34,7 +34,11 @@ fn answer(root: &Value, further: &[(&str, Value)]) -> Answer {
 }
 
 fn uid(value: &Value) -> Option<String> {
-    catalog_entry("github").claims.profile(&answer(&json!({ "id": value }), &[]), &Extra::new()).ok().map(|profile| profile.uid)
+    catalog_entry("github")
+        .claims
+        .profile(&answer(&json!({ "id": value }), &[]), &Extra::new())
+        .ok()
+        .map(|profile| profile.uid)
 }
 
 #[test]
@@ -150,6 +154,84 @@ fn what_the_answer_claims_beside_is_not_read() {
 }
 
 #[test]
+fn an_openid_connect_provider_says_only_where_it_differs_from_the_standard() {
+    let base = "name = 'x'\ntitle = 'X'\nissuer = 'https://x.example'\n";
+    let told = json!({"sub": "1", "id": 2, "preferred_username": "ada", "nickname": "a", "email": "ada@example.com",
+                      "email_verified": true, "name": "Ada King Lovelace", "given_name": "Ada King",
+                      "family_name": "Lovelace", "picture": "https://x.example/ada.png"});
+    let of = |more: &str| entry(&format!("{base}{more}")).map(|entry| (entry.scope.default.clone(), entry.claims));
+    let profile = |more: &str| of(more).unwrap().1.profile(&answer(&told, &[]), &Extra::new()).unwrap();
+
+    let (scope, _) = of("protocol = 'oidc'").unwrap();
+    assert_eq!(scope, ["openid", "profile", "email"]);
+    let standard = crate::Profile {
+        uid: "1".into(),
+        username: Some("ada".into()),
+        email: Some("ada@example.com".into()),
+        email_verified: true,
+        first_name: Some("Ada King".into()),
+        last_name: Some("Lovelace".into()),
+        picture: Some("https://x.example/ada.png".into()),
+        ..Default::default()
+    };
+    assert_eq!(profile("protocol = 'oidc'"), standard);
+
+    let differs = profile(
+        "protocol = 'oidc'\nclaims = { username = 'nickname', email_verified = '', first_name = '', last_name = '' }",
+    );
+    assert_eq!((differs.uid.as_str(), differs.username.as_deref()), ("1", Some("a")));
+    assert_eq!((differs.email.as_deref(), differs.email_verified), (Some("ada@example.com"), false));
+    assert_eq!((differs.first_name.as_deref(), differs.last_name.as_deref()), (Some("Ada"), Some("King Lovelace")));
+    assert_eq!(of("protocol = 'oidc'\nscope.default = ['openid']").unwrap().0, ["openid"]);
+
+    assert!(of("protocol = 'oauth2'").unwrap_err().to_string().contains("claims"));
+    assert_eq!(
+        profile("protocol = 'oauth2'\nclaims.uid = 'id'"),
+        crate::Profile { uid: "2".into(), ..Default::default() }
+    );
+}
+
+#[test]
+fn an_unverified_address_and_another_user_flow_do_not_come_in() {
+    let comes_in = |name: &str, told: Value, settings: Value| {
+        let entry = catalog_entry(name);
+        let answer = answer(&told, &[("settings", settings)]);
+        entry.require.iter().all(|rule| rule.that.is_true(&answer)) && entry.claims.uid.identifier(&answer).is_some()
+    };
+
+    for name in ["google-openidconnect", "google-onetap"] {
+        let with = |verified: Value| {
+            comes_in(name, json!({"sub": "1", "email": "ada@example.com", "email_verified": verified}), json!({}))
+        };
+        assert!(with(json!(true)));
+        for not in [json!(false), json!("true"), json!(1), Value::Null] {
+            assert!(!with(not.clone()), "{name}: {not}");
+        }
+    }
+    let b2c = |told: Value, policy: &str| comes_in("azuread-b2c-oauth2", told, json!({"policy": policy}));
+    assert!(b2c(json!({"sub": "1", "tfp": "B2C_1_in"}), "b2c_1_in"));
+    assert!(b2c(json!({"sub": "1", "acr": "b2c_1_in"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1", "tfp": "b2c_1_reset", "acr": "b2c_1_in"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1"}), "b2c_1_in"));
+    assert!(!b2c(json!({"sub": "1", "tfp": "in"}), "in"));
+    for nobody in ["Not supported currently. Use oid claim.", "Not supported currently.Use oid claim."] {
+        assert!(!b2c(json!({"sub": nobody, "oid": "2", "tfp": "b2c_1_in"}), "b2c_1_in"), "{nobody}");
+    }
+    assert!(!comes_in("microsoft-graph", json!({"id": "1", "userPrincipalName": ""}), json!({})));
+    assert!(!comes_in("microsoft-graph", json!({"id": "1"}), json!({})));
+}
+
+#[test]
+fn whoever_has_a_discovery_document_has_an_issuer() {
+    let takes = |more: &str| entry(&format!("name = 'x'\ntitle = 'X'\n{more}")).unwrap().takes_id_tokens();
+
+    assert!(takes("protocol = 'oidc'\nissuer = 'https://x.example'"));
+    assert!(takes("protocol = 'oidc'\ndiscovery = 'https://x.example/d'\nissuers = ['https://x.example/{=tid}/']"));
+    assert!(!takes("protocol = 'oidc'"));
+    assert!(!takes("protocol = 'saml'\nissuer = 'https://x.example'\nclaims.uid = 'id'"));
+}
+
+#[test]
 fn texts_of_the_wrong_kind_are_left_out_and_control_characters_too() {
     let odd = json!({"sub": "1", "preferred_username": 7, "email": "no address", "email_verified": true,
                      "given_name": "A\u{0}da\r\n", "family_name": ["x"]});
@@ -196,6 +278,10 @@ fn values_go_into_a_url_encoded() {
     }
     assert_eq!(url("https://x.example/me?u={=up}").unwrap(), "https://x.example/me?u=..");
     assert_eq!(Template::parse("{token}").unwrap().plain(&variables).unwrap(), token);
+    assert_eq!(
+        Template::parse(r#"{{"id_token":{{"email":null}}}} {client_id}"#).unwrap().plain(&variables).unwrap(),
+        r#"{"id_token":{"email":null}} i/d"#
+    );
     assert_eq!(template::with_query("https://x/?a=1", "t", "é &"), "https://x/?a=1&t=%C3%A9%20%26");
 }
 
@@ -226,6 +312,8 @@ fn a_mistake_in_an_entry_names_its_key() {
         ("claims.email = 'a['", "a["),
         ("endpoints.token = 'https://x/{nope}'", "nope"),
         ("endpoints.token = 'https://x/{client_id'", "brace"),
+        ("endpoints.token = 'https://x/client_id}'", "brace"),
+        ("authorize.params.claims = '{{{client_id}}'", "brace"),
         ("endpoints.token = 'ftp://x/'", "ftp://x/"),
         ("endpoints.userinfo = 'https://x/{client_secret}/me'", "endpoints.userinfo"),
         ("endpoints.userinfo = 'https://{token}.x/me'", "{token}"),
@@ -281,7 +369,8 @@ fn a_mistake_in_a_file_names_its_line() {
 
 #[test]
 fn expressions_cut_and_join_texts() {
-    let answer = answer(&json!({"id": 7, "token": "12.abc", "name": "김철수", "url": "https://x/u/ada", "mail": "A@B"}), &[]);
+    let answer =
+        answer(&json!({"id": 7, "token": "12.abc", "name": "김철수", "url": "https://x/u/ada", "mail": "A@B"}), &[]);
     let find = |source: &str| Expression::parse(source).unwrap().identifier(&answer);
 
     assert_eq!(find("split(token, '.')[0]").as_deref(), Some("12"));
