@@ -209,7 +209,8 @@ async fn arrive(
     // Whoever set out signed in connects the account, and only to the one who set out.
     if let Some(id) = journey.connecting {
         let session = visitor.session.as_ref().filter(|session| session.user.id == id).ok_or_else(|| {
-            let sentence = "You are not signed in any more as whom you were. Sign in again, and connect the account then.";
+            let sentence =
+                "You are not signed in any more as whom you were. Sign in again, and connect the account then.";
             OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400)
         })?;
         let tokens = identified.tokens.to_json();

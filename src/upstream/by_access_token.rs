@@ -21,10 +21,8 @@ impl Upstream {
             }
             Some(check) => {
                 let known = Known::default();
-                let (person, proof) = tokio::join!(
-                    self.person(provider, token, &known),
-                    self.prove_audience(provider, check, token)
-                );
+                let (person, proof) =
+                    tokio::join!(self.person(provider, token, &known), self.prove_audience(provider, check, token));
                 match (person, proof) {
                     (Ok(person), Ok(_)) if check.source == AudienceSource::Profile => {
                         let said = || "no audience in the answers about the person".to_owned();

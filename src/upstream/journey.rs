@@ -107,8 +107,14 @@ impl Provider {
     pub fn declined(&self, params: &Params) -> Option<Declined> {
         let word = params.get("error").or_else(|| params.get("denied").map(|_| "access_denied"))?;
         Some(match word {
-            "access_denied" | "user_denied" | "user_cancelled_login" | "user_cancelled_authorize"
-            | "user_cancelled_authorization" | "cancelled" | "canceled" | "consent_required" => Declined::ByPerson,
+            "access_denied"
+            | "user_denied"
+            | "user_cancelled_login"
+            | "user_cancelled_authorize"
+            | "user_cancelled_authorization"
+            | "cancelled"
+            | "canceled"
+            | "consent_required" => Declined::ByPerson,
             "temporarily_unavailable" | "server_error" => Declined::ForNow,
             _ => Declined::ByProvider,
         })
@@ -126,9 +132,12 @@ impl Upstream {
                 let url = self.authorization_url(provider, going).await?;
                 Ok(Going { url, kept: Value::Null })
             }
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Saml | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::depart(self, provider, going).await
-            }
+            Protocol::Oauth1
+            | Protocol::Openid2
+            | Protocol::Saml
+            | Protocol::Cas
+            | Protocol::Signed
+            | Protocol::Form => quirk::depart(self, provider, going).await,
         }
     }
 
@@ -139,9 +148,12 @@ impl Upstream {
     pub async fn arrive(&self, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
         match provider.protocol() {
             Protocol::Oauth2 | Protocol::Oidc => self.arrive_with_code(provider, back).await,
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Saml | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::arrive(self, provider, back).await
-            }
+            Protocol::Oauth1
+            | Protocol::Openid2
+            | Protocol::Saml
+            | Protocol::Cas
+            | Protocol::Signed
+            | Protocol::Form => quirk::arrive(self, provider, back).await,
         }
     }
 
@@ -188,11 +200,8 @@ impl Upstream {
         let rule = &entry.authorize;
         let redirect_uri = provider.full_redirect_uri(going.redirect_uri, going.state);
         let scope = provider.scope().join(&entry.scope.separator);
-        let mut members: Vec<(&str, &str)> = vec![
-            ("response_type", "code"),
-            ("client_id", provider.client_id()),
-            ("redirect_uri", &redirect_uri),
-        ];
+        let mut members: Vec<(&str, &str)> =
+            vec![("response_type", "code"), ("client_id", provider.client_id()), ("redirect_uri", &redirect_uri)];
         if !rule.no_state {
             members.push(("state", going.state));
         }
@@ -226,6 +235,10 @@ impl Upstream {
         for (name, value) in &provider.settings.auth_extra_arguments {
             all.retain(|(own, _)| own != name);
             all.push((name.clone(), value.clone()));
+        }
+        // Those that look at the fragment compare the whole address with a pattern.
+        if rule.fragment.is_some() {
+            all.sort();
         }
         let mut url = reqwest::Url::parse(&endpoint)
             .map_err(|_| refuse::misconfigured(provider, "its authorization endpoint is no address".into()))?;

@@ -68,21 +68,26 @@ pub(super) fn id_token_rejected(provider: &Provider, why: &str) -> OAuthError {
 pub(super) fn access_token_is_not_enough(provider: &Provider) -> OAuthError {
     let title = provider.title();
     let instead = if provider.entry.takes_id_tokens() { "an ID token or a `code`" } else { "a `code`" };
-    let description = format!("An access token of {title} alone does not say who the person is. Send {instead} instead.");
+    let description =
+        format!("An access token of {title} alone does not say who the person is. Send {instead} instead.");
     grant(Reason::WrongTokenKind, description)
 }
 
 /// A protocol that knows neither tokens nor codes.
 pub(super) fn no_tokens(provider: &Provider) -> OAuthError {
     let title = provider.title();
-    let description = format!("{title} gives no tokens: people sign in with it in a browser (GET login/{}).", provider.name());
+    let description =
+        format!("{title} gives no tokens: people sign in with it in a browser (GET login/{}).", provider.name());
     grant(Reason::WrongTokenKind, description)
 }
 
 /// As [`no_tokens`], for a code.
 pub(super) fn no_codes(provider: &Provider) -> OAuthError {
     let title = provider.title();
-    let description = format!("{title} gives no authorization codes: people sign in with it in a browser (GET login/{}).", provider.name());
+    let description = format!(
+        "{title} gives no authorization codes: people sign in with it in a browser (GET login/{}).",
+        provider.name()
+    );
     grant(Reason::WrongTokenKind, description)
 }
 

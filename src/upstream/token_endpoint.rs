@@ -163,7 +163,8 @@ impl Upstream {
         let basic = secret.filter(|_| by_header).map(|secret| (provider.client_id().to_owned(), secret.to_owned()));
         if basic.is_none() || auth == ClientAuth::Both {
             fields.push(("client_id".into(), provider.client_id().into()));
-            fields.extend(secret.filter(|_| auth != ClientAuth::None).map(|text| ("client_secret".into(), text.into())));
+            fields
+                .extend(secret.filter(|_| auth != ClientAuth::None).map(|text| ("client_secret".into(), text.into())));
         }
         fields.extend(credentials.fields);
         fields.retain(|(name, _)| !rule.omit.contains(name));
@@ -177,7 +178,8 @@ impl Upstream {
         for (name, value) in filled(&rule.query, &variables).map_err(unfilled)? {
             url = template::with_query(&url, &name, &value);
         }
-        let in_query = |url: String| fields.iter().fold(url, |url, (name, value)| template::with_query(&url, name, value));
+        let in_query =
+            |url: String| fields.iter().fold(url, |url, (name, value)| template::with_query(&url, name, value));
         let (method, url, body) = match body {
             BodyForm::Query => (Method::GET, in_query(url), Body::None),
             BodyForm::Doubled => (Method::POST, in_query(url), Body::Form(fields)),
@@ -215,7 +217,9 @@ impl Upstream {
         let bad = || refuse::bad_answer(provider, "the token endpoint's answer has no token".into());
         let mut members = members.ok_or_else(bad)?;
         if let Some(inner) = &rule.answer {
-            let Some(Value::Object(inner)) = inner.value(&provider::Answer::new(members, [])) else { return Err(bad()) };
+            let Some(Value::Object(inner)) = inner.value(&provider::Answer::new(members, [])) else {
+                return Err(bad());
+            };
             members = inner;
         }
         let read = provider::Answer::new(members.clone(), []);
@@ -247,12 +251,13 @@ impl Upstream {
     }
 }
 
-/// Templates as fields.
-fn filled(
+/// Templates as fields. One that comes out empty is not sent.
+pub(super) fn filled(
     templates: &std::collections::BTreeMap<String, provider::Template>,
     variables: &Variables<'_>,
 ) -> Result<Fields, provider::NothingThere> {
-    templates.iter().map(|(name, value)| Ok((name.clone(), value.plain(variables)?))).collect()
+    let all = templates.iter().map(|(name, value)| Ok((name.clone(), value.plain(variables)?)));
+    all.filter(|field| field.as_ref().map_or(true, |(_, value)| !value.is_empty())).collect()
 }
 
 /// What a refusal at the token endpoint means (RFC 6749 §5.2). Some come with status 200.

@@ -55,7 +55,9 @@ mod tests {
 
         assert_eq!(
             to_value(text),
-            Some(json!({"Response": {"Profile": {"@ref": "7", "name": "Ada & L", "mail": ["a", "b", "c"], "none": ""}}}))
+            Some(
+                json!({"Response": {"Profile": {"@ref": "7", "name": "Ada & L", "mail": ["a", "b", "c"], "none": ""}}})
+            )
         );
     }
 

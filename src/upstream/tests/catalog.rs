@@ -15,7 +15,9 @@ fn what_is_configured_is_enabled_and_everything_is_listed() {
     for unknown in ["facebook", "GitHub", "github ", "", "nope", "../x"] {
         assert!(upstream.provider(unknown).is_none(), "{unknown}");
     }
-    let all = crate::upstream::lines(&settings("[providers.github]\nclient_id = 'x'\nclient_secret = 'y'\ntitle = 'Ours'")).unwrap();
+    let all =
+        crate::upstream::lines(&settings("[providers.github]\nclient_id = 'x'\nclient_secret = 'y'\ntitle = 'Ours'"))
+            .unwrap();
     let line = |name: &str| {
         let line = all.iter().find(|line| line.name == name).unwrap();
         let protocol = line.entry.protocol.as_str();
