@@ -92,7 +92,9 @@ impl SettingKind {
                 items.map(Setting::List).ok_or_else(|| "is not a list of texts".to_owned())
             }
             (Self::Flag, _) => value.as_bool().map(Setting::Flag).ok_or_else(|| "is not true or false".to_owned()),
-            (Self::Table, _) => value.as_table().cloned().map(Setting::Table).ok_or_else(|| "is not a table".to_owned()),
+            (Self::Table, _) => {
+                value.as_table().cloned().map(Setting::Table).ok_or_else(|| "is not a table".to_owned())
+            }
             (Self::Host, None) => wants("a host"),
             (Self::Url, None) => wants("an http or https URL"),
             (Self::Secret, None) => wants("a text"),

@@ -34,7 +34,11 @@ fn answer(root: &Value, further: &[(&str, Value)]) -> Answer {
 }
 
 fn uid(value: &Value) -> Option<String> {
-    catalog_entry("github").claims.profile(&answer(&json!({ "id": value }), &[]), &Extra::new()).ok().map(|profile| profile.uid)
+    catalog_entry("github")
+        .claims
+        .profile(&answer(&json!({ "id": value }), &[]), &Extra::new())
+        .ok()
+        .map(|profile| profile.uid)
 }
 
 #[test]
@@ -277,7 +281,8 @@ fn a_mistake_in_a_file_names_its_line() {
 
 #[test]
 fn expressions_cut_and_join_texts() {
-    let answer = answer(&json!({"id": 7, "token": "12.abc", "name": "김철수", "url": "https://x/u/ada", "mail": "A@B"}), &[]);
+    let answer =
+        answer(&json!({"id": 7, "token": "12.abc", "name": "김철수", "url": "https://x/u/ada", "mail": "A@B"}), &[]);
     let find = |source: &str| Expression::parse(source).unwrap().identifier(&answer);
 
     assert_eq!(find("split(token, '.')[0]").as_deref(), Some("12"));
@@ -286,6 +291,22 @@ fn expressions_cut_and_join_texts() {
     assert_eq!(find("join(':', [to_string(id), local_part(lower(mail))])").as_deref(), Some("7:a"));
     assert_eq!(find("replace(token, '.', '-')").as_deref(), Some("12-abc"));
     for nothing in ["join(':', [to_string(id), to_string(none)])", "split(id, '.')[0]", "lower(none)"] {
+        assert_eq!(find(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_member_is_found_by_a_name_that_the_answer_brings_and_percent_signs_are_decoded() {
+    let name =
+        json!({"localized": {"de_DE": "Grete", "en_US": "Margaret"}, "locale": "de_DE", "city": "Z%C3%BCrich+%FF"});
+    let answer = answer(&name, &[]);
+    let find = |source: &str| Expression::parse(source).unwrap().identifier(&answer);
+
+    assert_eq!(find("member(localized, locale)").as_deref(), Some("Grete"));
+    assert_eq!(find("percent_decoded(city)").as_deref(), Some("Zürich+\u{fffd}"));
+    for nothing in
+        ["member(localized, city)", "member(locale, locale)", "member(localized, none)", "percent_decoded(none)"]
+    {
         assert_eq!(find(nothing), None, "{nothing}");
     }
 }
