@@ -204,6 +204,20 @@ fn values_go_into_a_url_encoded() {
 }
 
 #[test]
+fn a_host_that_an_answer_brings_is_told_from_one_that_the_operator_set() {
+    let from_answer = |source: &str| Template::parse(source).unwrap().host_is_from_answer();
+
+    for answers in
+        ["{=id}", "https://{=shop}/me", "https://{=prefix}.x.example/me", "https://x.example:{=port}/", "{url}{=id}"]
+    {
+        assert!(from_answer(answers), "{answers}");
+    }
+    for ours in ["https://x.example/{=id}", "{url}/users/{=id}", "https://{host}/{=id}", "{url}?user={=id}", "{url}"] {
+        assert!(!from_answer(ours), "{ours}");
+    }
+}
+
+#[test]
 fn the_proof_is_the_hmac_of_the_token_under_our_secret() {
     let settings = BTreeMap::new();
     let answer = answer(&json!({}), &[]);
