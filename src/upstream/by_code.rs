@@ -36,7 +36,7 @@ impl Upstream {
             None => {}
         }
         let told = id_token.is_some() && entry.id_token.complete;
-        let person = match (tokens.access_token.as_deref(), entry.access_token.place, &entry.audience) {
+        let person = match (tokens.access_token.as_deref(), entry.access_token.place, provider.audience()) {
             (Some(token), TokenPlace::Itself, Some(check)) => {
                 known.id_token = self.prove_audience(provider, check, token).await?.claims;
                 self.person_of_known(provider, &known)?

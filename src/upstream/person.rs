@@ -139,7 +139,9 @@ impl Upstream {
         let value = accepted(provider, rule, &answer)?;
         match value {
             Value::Object(members) => Ok(Some(members)),
-            list @ Value::Array(_) if provider.entry.claims.uid.source().contains("list") => Ok(Some(Map::from_iter([("list".to_owned(), list)]))),
+            list @ Value::Array(_) if provider.entry.claims.uid.source().contains("list") => {
+                Ok(Some(Map::from_iter([("list".to_owned(), list)])))
+            }
             text @ Value::String(_) if rule.answer_header.is_some() => {
                 Ok(Some(Map::from_iter([("answer_header".to_owned(), text)])))
             }

@@ -10,7 +10,9 @@ use super::{quirk, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::jwt::Jwt;
 use crate::protocol::key_set::KeySet;
-use crate::protocol::provider::{Answer, Entry, NothingThere, Protocol, Setting, Status, Template, Variables};
+use crate::protocol::provider::{
+    Answer, AudienceCheck, Entry, NothingThere, Protocol, Setting, Status, Template, Variables,
+};
 use crate::settings::ProviderSettings;
 
 /// See the module.
@@ -130,6 +132,12 @@ impl Provider {
             Some(Setting::Table(table)) => !table.is_empty(),
             None => false,
         }
+    }
+
+    /// How it tells for whom an access token was made; not at all, where the operator has not said what must be found there.
+    pub(super) fn audience(&self) -> Option<&AudienceCheck> {
+        let check = self.entry.audience.as_ref()?;
+        check.is_setting.as_ref().is_none_or(|setting| self.has_value(setting)).then_some(check)
     }
 
     /// What expressions may read of the settings.

@@ -13,6 +13,7 @@ mod assertions;
 mod authorize;
 mod browser;
 mod browser_login;
+mod catalog;
 mod clients;
 mod codes;
 mod conversion;

@@ -13,7 +13,29 @@ use crate::protocol::OAuthError;
 use crate::protocol::provider::Entry;
 
 /// Every quirk there is.
-const NAMES: &[&str] = &[];
+const NAMES: &[&str] = &[
+    "apple",
+    "azure-assertion",
+    "google-onetap",
+    "jwt-access-token",
+    "signed-request",
+    "eveonline",
+    "github-app",
+    "vk-id",
+    "mediawiki",
+    "facebook-app",
+    "vk-app",
+    "vk-openapi",
+    "odnoklassniki-app",
+    "telegram",
+    "discourse",
+    "shopify",
+    "exacttarget",
+    "lastfm",
+    "loginradius",
+    "pocket",
+    "twilio",
+];
 
 /// Whether there is a quirk of this name.
 pub(super) fn is_known(name: &str) -> bool {

@@ -7,6 +7,7 @@ pub mod guest;
 pub mod issuer;
 pub mod key;
 mod postgres;
+pub mod recorded;
 pub mod stand_in;
 
 use std::sync::Arc;
