@@ -1,7 +1,11 @@
 //! What a provider says about a person, in our words.
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
 /// The person as the provider describes them. Nothing here is trusted beyond "the provider said so".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(default)]
 pub struct Profile {
     /// The provider's own identifier, never empty.
     pub uid: String,
@@ -15,6 +19,18 @@ pub struct Profile {
     pub first_name: Option<String>,
     /// Family name.
     pub last_name: Option<String>,
+    /// Both names in one, where the provider has that and does not tell them apart.
+    pub full_name: Option<String>,
+    /// Where a picture of the person is.
+    pub picture: Option<String>,
+    /// The groups that the person is in.
+    pub groups: Vec<String>,
+    /// What the person is entitled to, as federations say it.
+    pub entitlements: Vec<String>,
+    /// Identifiers by which older versions knew this person.
+    pub legacy_uids: Vec<String>,
+    /// The answer itself: what extra data is taken from.
+    pub extra: Map<String, Value>,
 }
 
 impl Profile {
@@ -24,6 +40,7 @@ impl Profile {
         if self.first_name.is_some() || self.last_name.is_some() || full_name.is_empty() {
             return;
         }
+        self.full_name = Some(full_name.to_owned());
         match full_name.split_once(' ') {
             Some((first, last)) => {
                 self.first_name = Some(first.to_owned());

@@ -28,8 +28,9 @@ pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) 
     let arrival = Arrival {
         provider: provider.name(),
         profile: &identified.profile,
-        policy: &provider.settings,
+        policy: &provider.policy,
         tokens: &tokens,
+        proven_email: None,
     };
     let linked = link::sign_in(cx, &arrival).await;
     cx.metrics.converted(provider.name(), linked.as_ref().err());

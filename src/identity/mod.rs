@@ -3,6 +3,8 @@
 //!
 //! Nothing here knows grants, tokens or HTTP.
 
+mod details;
 pub mod link;
 pub mod password;
 pub mod sign_in;
+mod username;

@@ -86,8 +86,10 @@ pub(super) fn read(settings: &Settings) -> Result<(BTreeMap<String, Provider>, V
         let named = |what: String| format!("providers.{name}: {what}");
         let (entry, extra) = lay_over(base, &ours).map_err(|error| error.under(&name))?;
         let mut line = describe(&entry, &ours);
+        let policy = ours.policy.over(&settings.social);
+        policy.check().map_err(|(key, why)| format!("providers.{name}.{key}: {why}"))?;
         if let Some(provider) =
-            Provider::new(entry, ours, extra, settings.outbound.max_concurrent_calls).map_err(named)?
+            Provider::new(entry, ours, extra, policy, settings.outbound.max_concurrent_calls).map_err(named)?
         {
             line.enabled = true;
             enabled.insert(name.clone(), provider);

@@ -31,7 +31,7 @@ use crate::protocol::key_set::KeySet;
 use crate::protocol::provider::{Entry, Protocol, Variables};
 use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile};
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::{Policy, ProviderSettings, Settings};
 
 pub use begin::Departure;
 use by_code::Redemption;
@@ -61,6 +61,8 @@ pub struct Provider {
     pub entry: Entry,
     /// `[providers.NAME]`
     pub settings: ProviderSettings,
+    /// Who gets in by it, and as whom: its own settings over those of all providers.
+    pub policy: Policy,
     client_ids: Vec<String>,
     issuers: Vec<String>,
     extra: BTreeMap<String, String>,
@@ -254,6 +256,7 @@ impl Provider {
         entry: Entry,
         settings: ProviderSettings,
         extra: BTreeMap<String, String>,
+        policy: Policy,
         max_concurrent_calls: usize,
     ) -> Result<Option<Self>, String> {
         let Some(client_id) = settings.client_id.clone() else { return Ok(None) };
@@ -281,6 +284,7 @@ impl Provider {
             keys: Cached::default(),
             entry,
             settings,
+            policy,
         }))
     }
 

@@ -136,6 +136,14 @@ impl Answer {
         root.extend(further);
         Self(Arc::new(Variable::from_serializable(&root).unwrap_or(Variable::Null)))
     }
+
+    /// The answers, as they are.
+    fn members(&self) -> Map<String, Value> {
+        match serde_json::to_value(&*self.0) {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        }
+    }
 }
 
 /// `[claims]`: where each part of a profile is in the answer.
@@ -178,6 +186,8 @@ impl Claims {
             email,
             first_name: text(&self.first_name),
             last_name: text(&self.last_name),
+            extra: answer.members(),
+            ..Profile::default()
         };
         if let Some(full_name) = text(&self.fullname) {
             profile.split_full_name(&full_name);
