@@ -14,11 +14,13 @@ use vestibule_protocol::jwt::encode_part;
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Reason, pkce};
 
 use super::body::Body;
+use super::destination::{Outcome, destination};
 use super::respond::Refusal;
-use super::visitor::{Visitor, next_or, see_other};
-use super::{cookie, page, sign_in};
+use super::visitor::{Visitor, see_other};
+use super::{cookie, email, page, sign_in};
 use crate::context::{Context, Ctx, random};
 use crate::grant::convert_token;
+use crate::identity::link::{Arrived, Linked};
 use crate::upstream::{Credential, Departure, Provider};
 
 /// How long somebody may take at the provider, in seconds.
@@ -69,7 +71,7 @@ async fn depart(cx: &Context, backend: &str, query: &str) -> Result<Response, OA
         state: encode_part(&random::<32>()),
         nonce: encode_part(&random::<32>()),
         code_verifier: encode_part(&random::<32>()),
-        next: next_or(params.get("next"), sign_in::HOME).to_owned(),
+        next: params.get("next").filter(|next| provider.policy.may_lead_to(next)).unwrap_or_default().to_owned(),
         started_at: cx.clock.now(),
     };
     let [challenge, _] = pkce::answered_by(Some(&journey.code_verifier))?;
@@ -120,9 +122,15 @@ pub(super) async fn complete(
     visitor: Visitor,
 ) -> Response {
     let arrived = arrive(&cx, &backend, &query.unwrap_or_default(), &headers).await;
-    let mut answer = match arrived {
-        Ok((user, next)) => sign_in::enter(&cx, &visitor, &user, "fed", &next).await,
-        Err(error) => page::refuse(&cx, &visitor, error),
+    let mut answer = match (arrived, provider(&cx, &backend)) {
+        (Ok(Came::In(linked, next)), Ok(provider)) => {
+            let outcome = if linked.is_new { Outcome::NewUser } else { Outcome::SignedIn };
+            let next = destination(outcome, &provider.policy, Some(&next)).unwrap_or_default();
+            sign_in::enter(&cx, &visitor, &linked.user, "fed", &next).await
+        }
+        (Ok(Came::Waits(answer)), _) => answer,
+        (Err(error), Ok(provider)) => email::refuse(&cx, &visitor, provider, error),
+        (Err(error), Err(_)) | (_, Err(error)) => page::refuse(&cx, &visitor, error),
     };
     if let Some(gone) = cookie::journey(&cx, "", 0) {
         answer.headers_mut().append(SET_COOKIE, gone);
@@ -130,12 +138,14 @@ pub(super) async fn complete(
     answer
 }
 
-async fn arrive(
-    cx: &Context,
-    backend: &str,
-    query: &str,
-    headers: &HeaderMap,
-) -> Result<(crate::store::user::User, String), OAuthError> {
+/// What came of the way back.
+enum Came {
+    In(Box<Linked>, String),
+    /// An address must be proven first: the answer leads to the page that asks for it.
+    Waits(Response),
+}
+
+async fn arrive(cx: &Context, backend: &str, query: &str, headers: &HeaderMap) -> Result<Came, OAuthError> {
     let provider = provider(cx, backend)?;
     let params = Params::from_form(query.as_bytes())?;
     let stranger = || {
@@ -172,6 +182,8 @@ async fn arrive(
     };
     let nonce = provider.entry.takes_id_tokens().then_some(journey.nonce.as_str());
     let identified = convert_token::identify_by(cx, provider, credential, nonce).await?;
-    let user = convert_token::person(cx, provider, &identified).await?;
-    Ok((user, journey.next))
+    Ok(match convert_token::arrive(cx, provider, &identified).await? {
+        Arrived::In(linked) => Came::In(Box::new(linked), journey.next),
+        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, &journey.next).await?),
+    })
 }

@@ -8,3 +8,4 @@ pub mod link;
 pub mod password;
 pub mod sign_in;
 mod username;
+pub mod waiting;
