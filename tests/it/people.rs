@@ -16,12 +16,16 @@ use crate::harness::{Answer, Setup, Test, on_both_databases};
 
 /// A browser that has been to GitHub with `next`, and is back with a code for `good-token`.
 async fn come_back(t: &Test, guest: &Guest<'_>, next: &str) -> Answer {
+    come_back_from(t, guest, "github", next).await
+}
+
+async fn come_back_from(t: &Test, guest: &Guest<'_>, backend: &str, next: &str) -> Answer {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    let there = guest.get(&format!("login/github?next={next}")).await.header("location");
+    let there = guest.get(&format!("login/{backend}?next={next}")).await.header("location");
     let there = url::Url::parse(&there).unwrap();
     let parameter = |name: &str| there.query_pairs().find(|(own, _)| own == name).unwrap().1.into_owned();
     t.stand_in.code("its-code", "good-token", Some(&format!("S256:{}", parameter("code_challenge"))));
-    guest.get(&format!("complete/github/?code=its-code&state={}", parameter("state"))).await
+    guest.get(&format!("complete/{backend}/?code=its-code&state={}", parameter("state"))).await
 }
 
 fn issue(t: &Test, uid: &str, change: impl FnOnce(&mut Issued)) {
