@@ -93,6 +93,23 @@ impl Mailer {
         !matches!(self.way, Way::Nowhere)
     }
 
+    /// Whether the server takes our greeting, for `vestibule check`: one sentence, good or bad.
+    ///
+    /// # Errors
+    /// The sentence that says what is wrong.
+    pub async fn check(&self) -> Result<String, String> {
+        match &self.way {
+            Way::Nowhere => Ok("no mails are sent".to_owned()),
+            Way::Folder(folder) => Ok(format!("mails are written into {}", folder.display())),
+            Way::Smtp(transport) => match tokio::time::timeout(self.timeout, transport.test_connection()).await {
+                Ok(Ok(true)) => Ok("the mail server answers".to_owned()),
+                Ok(Ok(false)) => Err("mail.smtp_url: the mail server does not greet back".to_owned()),
+                Ok(Err(error)) => Err(format!("mail.smtp_url: {}", crate::describe(&error))),
+                Err(_) => Err("mail.smtp_url: the mail server does not answer in time".to_owned()),
+            },
+        }
+    }
+
     /// Hands a mail over.
     ///
     /// # Errors
@@ -160,6 +177,10 @@ pub fn plain_address(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
     use super::{Mail, Mailer, Undelivered, plain_address};
     use crate::settings::{Hidden, MailSettings};
 
@@ -194,6 +215,62 @@ mod tests {
         {
             assert!(matches!(mailer.send(mail(odd, "x")).await, Err(Undelivered::Address(_))), "{odd:?}");
         }
+    }
+
+    async fn converse(mut socket: TcpStream, tell: UnboundedSender<String>) {
+        let (read, mut write) = socket.split();
+        let mut lines = BufReader::new(read).lines();
+        write.write_all(b"220 ready\r\n").await.unwrap();
+        let mut is_body = false;
+        while let Ok(Some(line)) = lines.next_line().await {
+            tell.send(line.clone()).unwrap();
+            let answer: &[u8] = match line.as_str() {
+                "DATA" => b"354 go on\r\n",
+                "." if is_body => b"250 taken\r\n",
+                _ if is_body => continue,
+                _ => b"250 fine\r\n",
+            };
+            is_body = line == "DATA";
+            write.write_all(answer).await.unwrap();
+        }
+    }
+
+    /// A mail server, and what it is told.
+    async fn server() -> (String, UnboundedReceiver<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let (tell, told) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(converse(socket, tell.clone()));
+            }
+        });
+        (url, told)
+    }
+
+    #[tokio::test]
+    async fn a_mail_goes_by_smtp_and_ends_where_it_ends() {
+        let (url, mut told) = server().await;
+        let settings = MailSettings {
+            smtp_url: Some(Hidden::new(url)),
+            from: Some("Site <no-reply@example.com>".into()),
+            ..MailSettings::default()
+        };
+        let mailer = Mailer::new(&settings).unwrap();
+
+        assert_eq!(mailer.check().await.unwrap(), "the mail server answers");
+        mailer.send(mail("ada@example.com", "Hello")).await.unwrap();
+
+        let mut lines = Vec::new();
+        while let Ok(line) = told.try_recv() {
+            lines.push(line);
+        }
+        let has = |wanted: &str| lines.iter().any(|line| line.starts_with(wanted));
+        assert!(has("MAIL FROM:<no-reply@example.com>") && has("RCPT TO:<ada@example.com>"), "{lines:?}");
+        assert!(has("From: Site <no-reply@example.com>") && has("Subject: Hello"), "{lines:?}");
+        // A line that is a dot does not end the mail, and what follows it is no command.
+        let ends: Vec<_> = lines.iter().filter(|line| *line == ".").collect();
+        assert_eq!(ends.len(), 1, "{lines:?}");
     }
 
     #[tokio::test]

@@ -183,7 +183,7 @@ async fn arrive(cx: &Context, backend: &str, query: &str, headers: &HeaderMap) -
     let nonce = provider.entry.takes_id_tokens().then_some(journey.nonce.as_str());
     let identified = convert_token::identify_by(cx, provider, credential, nonce).await?;
     Ok(match convert_token::arrive(cx, provider, &identified).await? {
-        Arrived::In(linked) => Came::In(Box::new(linked), journey.next),
+        Arrived::In(linked) => Came::In(linked, journey.next),
         Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, &journey.next).await?),
     })
 }

@@ -44,7 +44,7 @@ pub fn new_person(profile: &Profile, policy: &Policy) -> NewUser {
 pub fn refreshed(user: &User, profile: &Profile, policy: &Policy, free: Free) -> Option<User> {
     let may_change = |field: &str, is_set: bool| {
         let is_in = |list: &[String]| list.iter().any(|own| own == field);
-        !is_in(&policy.protected_user_fields) && !(is_set && is_in(&policy.immutable_user_fields))
+        !(is_in(&policy.protected_user_fields) || is_set && is_in(&policy.immutable_user_fields))
     };
     let mut fresh = user.clone();
     let (first_name, last_name) = names(profile, policy);

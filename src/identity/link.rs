@@ -46,7 +46,7 @@ pub struct Linked {
 #[derive(Debug)]
 pub enum Arrived {
     /// They are in.
-    In(Linked),
+    In(Box<Linked>),
     /// They have no account yet, and get one once they have proven an address.
     NeedsEmail(Need),
 }
@@ -169,9 +169,7 @@ pub fn may_have_email(email: &str, policy: &Policy) -> bool {
 /// # Errors
 /// What the database says.
 pub async fn is_email_taken(cx: &Context, email: &str, policy: &Policy) -> Result<bool, OAuthError> {
-    let email = email.to_owned();
-    let owners = cx.db.write(move |tx| Box::pin(async move { user::with_email(tx, &email).await })).await?;
-    Ok(!owners.is_empty() && policy.on_taken_email != OnTakenEmail::Create)
+    Ok(user::has_email(&cx.db, email).await? && policy.on_taken_email != OnTakenEmail::Create)
 }
 
 /// The person of this arrival, made if it is nobody yet; or what they must do first.
@@ -180,7 +178,7 @@ pub async fn is_email_taken(cx: &Context, email: &str, policy: &Policy) -> Resul
 /// `invalid_grant` with the [`Reason`]; nothing is stored then.
 pub async fn arrive(cx: &Context, arrival: &Arrival<'_>) -> Result<Arrived, OAuthError> {
     if let Some(linked) = unchanged(cx, arrival).await? {
-        return Ok(Arrived::In(linked));
+        return Ok(Arrived::In(Box::new(linked)));
     }
     link(cx, arrival, None).await
 }
@@ -191,7 +189,7 @@ pub async fn arrive(cx: &Context, arrival: &Arrival<'_>) -> Result<Arrived, OAut
 /// As [`arrive`]; `profile_incomplete` for somebody who must prove an address first.
 pub async fn sign_in(cx: &Context, arrival: &Arrival<'_>) -> Result<Linked, OAuthError> {
     match arrive(cx, arrival).await? {
-        Arrived::In(linked) => Ok(linked),
+        Arrived::In(linked) => Ok(*linked),
         Arrived::NeedsEmail(need) => Err(incomplete(need, arrival.provider)),
     }
 }
@@ -202,7 +200,7 @@ pub async fn sign_in(cx: &Context, arrival: &Arrival<'_>) -> Result<Linked, OAut
 /// As [`sign_in`]; `account_in_use` if it is somebody else's.
 pub async fn connect(cx: &Context, arrival: &Arrival<'_>, user: &User) -> Result<Linked, OAuthError> {
     match link(cx, arrival, Some(user)).await? {
-        Arrived::In(linked) => Ok(linked),
+        Arrived::In(linked) => Ok(*linked),
         Arrived::NeedsEmail(need) => Err(incomplete(need, arrival.provider)),
     }
 }
@@ -268,9 +266,13 @@ async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> 
 
 /// What the transaction came to.
 enum Outcome {
-    In(Linked),
+    In(Box<Linked>),
     NeedsEmail(Need),
     Refused(Reason, Identifier),
+}
+
+fn entered(user: User, association_id: i64, is_new: bool, is_new_association: bool) -> Outcome {
+    Outcome::In(Box::new(Linked { user, association_id, is_new, is_new_association }))
 }
 
 /// By which identifier the association was found.
@@ -338,17 +340,17 @@ impl Work {
                 let extra = details::kept(&self.profile, &self.policy, &found.extra);
                 association::update(tx, found.id, &self.profile.uid, self.sealed.clone(), extra, self.now).await?;
                 let user = self.enter(tx, user, &owners).await?;
-                Ok(Outcome::In(Linked { user, association_id: found.id, is_new: false, is_new_association: false }))
+                Ok(entered(user, found.id, false, false))
             }
             Decision::Connect(user) => {
                 let association_id = self.associate(tx, user.id).await?;
                 let user = self.enter(tx, user, &owners).await?;
-                Ok(Outcome::In(Linked { user, association_id, is_new: false, is_new_association: true }))
+                Ok(entered(user, association_id, false, true))
             }
             Decision::Create => {
                 let user = self.create(tx).await?;
                 let association_id = self.associate(tx, user.id).await?;
-                Ok(Outcome::In(Linked { user, association_id, is_new: true, is_new_association: true }))
+                Ok(entered(user, association_id, true, true))
             }
         }
     }

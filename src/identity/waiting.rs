@@ -251,7 +251,7 @@ pub async fn finish(cx: &Context, secret: &str, policy: &Policy) -> Result<Optio
         proven_email: waiting.asked_email(),
     };
     match link::arrive(cx, &arrival).await {
-        Ok(Arrived::In(linked)) => Ok(Some((linked, waiting))),
+        Ok(Arrived::In(linked)) => Ok(Some((*linked, waiting))),
         Ok(Arrived::NeedsEmail(_)) => Ok(None),
         Err(error) => {
             // Our failure is not the person's: they can try again.

@@ -218,6 +218,7 @@ fn is_host(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{OnTakenEmail, Policy, PolicySettings};
+    use crate::settings::KEYS;
 
     #[test]
     fn what_a_provider_says_goes_before_what_holds_for_all() {
@@ -262,6 +263,16 @@ mod tests {
             "/ö",
         ] {
             assert!(!policy.may_lead_to(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_in_the_reference_for_all_and_for_one() {
+        assert!(PolicySettings::NAMES.len() > 25);
+        for name in PolicySettings::NAMES {
+            let sentence = |key: String| KEYS.iter().find(|known| known.name == key).map(|known| known.default);
+            let (all, one) = (sentence(format!("social.{name}")), sentence(format!("providers.*.{name}")));
+            assert!(all.is_some() && all == one, "{name}");
         }
     }
 

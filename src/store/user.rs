@@ -145,6 +145,12 @@ pub async fn with_email(tx: &mut Tx<'_>, email: &str) -> Result<Vec<User>> {
     tx.all(sql, args![email_key(email)], User::from_row).await
 }
 
+/// Whether somebody has this address, in any letter case.
+pub async fn has_email(db: &Db, email: &str) -> Result<bool> {
+    let sql = "SELECT id FROM vestibule_user WHERE email_key = $1 LIMIT 1";
+    db.optional(sql, args![email_key(email)], |row| row.int(0)).await.map(|id| id.is_some())
+}
+
 /// Makes an account, unless the username is taken (`None`).
 pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<User>> {
     let sql = concat!(

@@ -1,5 +1,6 @@
 //! An address that is asked for and proven by a mail, before the account exists.
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tempfile::TempDir;
 use vestibule::protocol::GrantType::ConvertToken;
@@ -235,6 +236,27 @@ on_both_databases! {
         assert!(post.t.people().await.is_empty());
         let left = cx.db.optional("SELECT COUNT(*) FROM vestibule_pending", Vec::new(), |row| row.int(0)).await.unwrap();
         assert_eq!(left, Some(0));
+    }
+}
+
+on_both_databases! {
+    async fn of_many_that_finish_one_sign_in_at_once_one_does(setup: Setup) {
+        let post = Post::new(setup).await;
+        let (guest, page) = post.arrived("/x").await;
+        guest.submit(&page.form(), &[("email", "ada@example.com")]).await;
+        assert_eq!(guest.get(&link(&post.only_to("ada@example.com"))).await.status, 303);
+        let secret = guest.cookie("vestibule_waiting").unwrap();
+        let windows: Vec<Guest<'_>> = (0..16).map(|_| Guest::new(&post.t)).collect();
+        for window in &windows {
+            window.set_cookie("vestibule_waiting", &secret);
+        }
+
+        let answers = join_all(windows.iter().map(|window| window.get("/account/email"))).await;
+
+        let signed_in = answers.iter().filter(|answer| answer.header("location") == "/x").count();
+        assert_eq!(signed_in, 1, "{answers:?}");
+        assert!(answers.iter().all(|answer| answer.status < 500), "{answers:?}");
+        assert_eq!(post.t.people().await.len(), 1);
     }
 }
 
