@@ -19,17 +19,17 @@ pub struct Profile {
     pub first_name: Option<String>,
     /// Family name.
     pub last_name: Option<String>,
-    /// Both names in one, where the provider has that and does not tell them apart.
+    /// Both names in one, where the provider has only that.
     pub full_name: Option<String>,
-    /// Where a picture of the person is.
+    /// The address of a picture, by https.
     pub picture: Option<String>,
-    /// The groups that the person is in.
-    pub groups: Vec<String>,
-    /// What the person is entitled to, as federations say it.
-    pub entitlements: Vec<String>,
-    /// Identifiers by which older versions knew this person.
+    /// Identifiers under which older versions of python-social-auth knew the same person.
     pub legacy_uids: Vec<String>,
-    /// The answer itself: what extra data is taken from.
+    /// The groups that the provider has the person in.
+    pub groups: Vec<String>,
+    /// What the provider says the person is entitled to (eduPersonEntitlement and the like).
+    pub entitlements: Vec<String>,
+    /// What else of the answer is kept, by name.
     pub extra: Map<String, Value>,
 }
 

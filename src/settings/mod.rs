@@ -69,6 +69,8 @@ pub struct Settings {
     pub social: Policy,
     /// `[providers.NAME]`
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// A folder with catalog entries of the operator's own, one TOML file a provider.
+    pub provider_folder: Option<String>,
     /// `[outbound]`
     pub outbound: OutboundSettings,
 }
@@ -275,12 +277,18 @@ pub struct DpopSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ProviderSettings {
+    /// Whether it is enabled; without it, whether a client id is set, or anything at all where none is needed.
+    pub enabled: Option<bool>,
     /// Our client id at the provider.
     pub client_id: Option<String>,
     /// Our secret there.
     pub client_secret: Option<Hidden>,
     /// Added to the catalog's default scope.
     pub scope: Vec<String>,
+    /// Whether the catalog's default scope is left out.
+    pub ignore_default_scope: bool,
+    /// Further parameters of the provider's sign-in page.
+    pub auth_extra_arguments: BTreeMap<String, String>,
     /// May tokens be converted that cannot be tied to this client?
     pub accept_unverified_audience: bool,
     /// Further client ids of the same project, whose tokens count as ours.
@@ -288,9 +296,17 @@ pub struct ProviderSettings {
     /// Who gets in and as whom, where it differs from `[social]`.
     #[serde(flatten)]
     pub policy: PolicySettings,
+    /// Whether there is a table of it in the configuration.
+    #[serde(skip, default = "written")]
+    pub is_written: bool,
     /// A catalog entry's keys, and what this one provider needs beside (tenant, domain …).
     #[serde(flatten)]
     pub entry: toml::Table,
+}
+
+/// What was read was written.
+fn written() -> bool {
+    true
 }
 
 /// `[outbound]`
@@ -359,6 +375,7 @@ impl Default for Settings {
             mail: MailSettings::default(),
             social: Policy::default(),
             providers: BTreeMap::new(),
+            provider_folder: None,
             outbound: OutboundSettings::default(),
         }
     }

@@ -106,6 +106,8 @@ on_both_databases! {
 on_both_databases! {
     async fn extra_data_is_kept_and_shown_to_its_person(setup: Setup) {
         let mut setup = setup;
+        let offered: toml::Table = "extra = { plan = 'plan', company = 'company', bio = 'bio' }".parse().unwrap();
+        setup.provider("github").entry.extend(offered);
         setup.provider("github").policy.extra_data = Some(vec!["plan".into(), "company as firm".into(), "fullname".into()]);
         let t = setup.start().await;
         let app = t.app(&[ConvertToken]).await;
@@ -125,6 +127,27 @@ on_both_databases! {
         assert_eq!(extra().await["plan"]["name"], "pro", "what an answer does not mention is still there");
         let anonymous = t.http.get(t.url("backends")).send().await.unwrap().json::<Value>().await.unwrap();
         assert!(!anonymous.to_string().contains("extra"));
+    }
+}
+
+on_both_databases! {
+    async fn only_members_of_the_operators_groups_get_in(setup: Setup) {
+        let mut setup = setup;
+        let claims: toml::Table = "claims = { groups = 'teams[].slug' }".parse().unwrap();
+        setup.provider("github").entry.extend(claims);
+        setup.provider("github").policy.allowed_groups = Some(vec!["staff".into()]);
+        let t = setup.start().await;
+        let app = t.app(&[ConvertToken]).await;
+        for (teams, outcome) in [
+            (json!([{"slug": "all"}]), "400 invalid_grant person_not_allowed"),
+            (json!(null), "400 invalid_grant person_not_allowed"),
+            (json!([{"slug": "all"}, {"slug": "staff"}]), "200  "),
+            // Also whoever was in once.
+            (json!([]), "400 invalid_grant person_not_allowed"),
+        ] {
+            issue(&t, "1", |issued| issued.more = Some(json!({ "teams": teams })));
+            assert_eq!(t.convert(&app, "github", "good-token").await.refusal(), outcome, "{teams}");
+        }
     }
 }
 
