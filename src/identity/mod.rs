@@ -6,6 +6,7 @@
 mod details;
 pub mod link;
 pub mod password;
+mod refuse;
 pub mod sign_in;
 mod username;
 pub mod waiting;

@@ -190,6 +190,7 @@ on_both_databases! {
         setup.settings.social = Policy {
             login_redirect_url: "https://app.example/home".into(),
             new_user_redirect_url: "/welcome".into(),
+            new_association_redirect_url: "/connected".into(),
             inactive_user_url: "/inactive".into(),
             login_error_url: "https://app.example/failed?a=b".into(),
             allowed_redirect_hosts: vec!["app.example".into()],
@@ -208,6 +209,13 @@ on_both_databases! {
             assert_eq!(answer.header("location"), "https://app.example/home", "{elsewhere}: attack 181");
         }
         let person = t.people().await.remove(0);
+        t.person("ada").await;
+        let signed_in = Guest::new(&t);
+        signed_in.enter("ada").await;
+        issue(&t, "3", |issued| issued.email = None);
+        assert_eq!(come_back(&t, &signed_in, "").await.header("location"), "/connected");
+        assert_eq!(come_back(&t, &signed_in, "/x").await.header("location"), "/x");
+        issue(&t, "1", |_| {});
         vestibule::store::user::set_active(&t.vestibule.context().db, person.id, false).await.unwrap();
         let guest = Guest::new(&t);
         assert_eq!(come_back(&t, &guest, "/x").await.header("location"), "/inactive");
