@@ -6,6 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use jmespath::{Rcvar, Runtime, Variable};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
@@ -31,6 +32,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
             true => text.chars().map(|c| piece(&c.to_string())).collect(),
             false => text.split(separator).map(piece).collect(),
         })))
+    });
+    on_values(&mut runtime, "member", |values| {
+        let [object, name] = values else { return None };
+        object.as_object()?.get(name.as_string()?).cloned()
+    });
+    on_texts(&mut runtime, "percent_decoded", |texts| {
+        text_var(Some(percent_decode_str(texts.first()?).decode_utf8_lossy().into_owned()))
     });
     runtime
 });

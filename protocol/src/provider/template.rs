@@ -190,7 +190,8 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => before.push_str(text),
-                Part::Variable(_) => before.push('x'),
+                // At the beginning stands a setting that is a whole URL (`check_url`).
+                Part::Variable(_) => before.push_str(if before.is_empty() { "https://x" } else { "x" }),
                 Part::Expression(_) if in_authority(&before) => return true,
                 Part::Expression(_) => before.push('x'),
             }

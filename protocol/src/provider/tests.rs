@@ -286,6 +286,20 @@ fn values_go_into_a_url_encoded() {
 }
 
 #[test]
+fn a_host_that_an_answer_brings_is_told_from_one_that_the_operator_set() {
+    let from_answer = |source: &str| Template::parse(source).unwrap().host_is_from_answer();
+
+    for answers in
+        ["{=id}", "https://{=shop}/me", "https://{=prefix}.x.example/me", "https://x.example:{=port}/", "{url}{=id}"]
+    {
+        assert!(from_answer(answers), "{answers}");
+    }
+    for ours in ["https://x.example/{=id}", "{url}/users/{=id}", "https://{host}/{=id}", "{url}?user={=id}", "{url}"] {
+        assert!(!from_answer(ours), "{ours}");
+    }
+}
+
+#[test]
 fn the_proof_is_the_hmac_of_the_token_under_our_secret() {
     let settings = BTreeMap::new();
     let answer = answer(&json!({}), &[]);
@@ -379,6 +393,22 @@ fn expressions_cut_and_join_texts() {
     assert_eq!(find("join(':', [to_string(id), local_part(lower(mail))])").as_deref(), Some("7:a"));
     assert_eq!(find("replace(token, '.', '-')").as_deref(), Some("12-abc"));
     for nothing in ["join(':', [to_string(id), to_string(none)])", "split(id, '.')[0]", "lower(none)"] {
+        assert_eq!(find(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_member_is_found_by_a_name_that_the_answer_brings_and_percent_signs_are_decoded() {
+    let name =
+        json!({"localized": {"de_DE": "Grete", "en_US": "Margaret"}, "locale": "de_DE", "city": "Z%C3%BCrich+%FF"});
+    let answer = answer(&name, &[]);
+    let find = |source: &str| Expression::parse(source).unwrap().identifier(&answer);
+
+    assert_eq!(find("member(localized, locale)").as_deref(), Some("Grete"));
+    assert_eq!(find("percent_decoded(city)").as_deref(), Some("Zürich+\u{fffd}"));
+    for nothing in
+        ["member(localized, city)", "member(locale, locale)", "member(localized, none)", "percent_decoded(none)"]
+    {
         assert_eq!(find(nothing), None, "{nothing}");
     }
 }
