@@ -210,8 +210,8 @@ policy_keys! {
     "no_default_protected_user_fields", "false", "Whether a sign-in also brings the username and the address up to date, where nobody else has them.";
     "firstlast_from_full", "true", "Whether a full name is split into first and last name where the provider does not tell them apart.";
     "full_from_firstlast", "true", "Whether the `fullname` of `extra_data` is made of first and last name where the provider has none.";
-    "extra_data", "[]", "What is kept of the provider's answer with the association: names, or `name as alias`. Tokens are never kept so.";
-    "get_all_extra_data", "false", "Whether all of the answer is kept, but for tokens.";
+    "extra_data", "[]", "What is kept with the association, of what the provider's entry names under `extra`: names, or `name as alias`. Tokens are never kept so.";
+    "get_all_extra_data", "false", "Whether all is kept that the provider's entry names under `extra`, but for tokens.";
     "require_email", "false", "Whether a new person must have an address; in a browser they are asked for it, and prove it by a mail.";
     "force_email_validation", "false", "Whether a new person's address must be verified: by the provider, else in a browser by a mail.";
     "login_redirect_url", "\"/account/\"", "Where somebody goes after signing in who came without a `next`.";
