@@ -28,6 +28,7 @@ mod openid;
 mod outage;
 mod owners;
 mod passwords;
+mod people;
 mod reference;
 mod refresh;
 mod registration;
