@@ -17,6 +17,8 @@ mod keys;
 mod outbound;
 mod refuse;
 mod remember;
+#[cfg(feature = "saml")]
+pub mod saml;
 
 use std::collections::BTreeMap;
 use std::fmt;
