@@ -213,9 +213,10 @@ mod tests {
             error("sp_entity_id = 'a'\nenabled_idps.one = { entity_id = 'b', url = 'c' }"),
             @"missing field `x509cert` in `enabled_idps.one`"
         );
-        insta::assert_snapshot!(
-            error("sp_entity_id = 'a'\nenabled_idps = {}\nsecurity_config = { wantSha1 = true }"),
-            @"unknown field `wantSha1`, expected one of `authn_requests_signed`, `want_assertions_signed`, `want_messages_signed`, `want_assertions_encrypted`, `want_name_id`, `requested_authn_context` in `security_config`"
+        let unknown = error("sp_entity_id = 'a'\nenabled_idps = {}\nsecurity_config = { wantSha1 = true }");
+        assert!(
+            unknown.starts_with("unknown field `wantSha1`") && unknown.ends_with(" in `security_config`"),
+            "{unknown}"
         );
         assert!(!error("sp_entity_id = 'a'\nenabled_idps = {}\nsp_private_key = 7").contains('7'));
     }
