@@ -30,6 +30,8 @@ pub use settings::{
     Contact, IdentityProviderSettings, OneOrSeveral, Organization, SamlSettings, SecurityConfig, ServiceProviderExtra,
 };
 
+use serde_json::{Value, json};
+
 use crate::protocol::Profile;
 
 const POST_BINDING: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
@@ -160,6 +162,24 @@ impl ServiceProvider {
     pub fn profile(&self, signed_in: &SignedIn) -> Result<Profile, Refusal> {
         let provider = self.settings.enabled_idps.get(&signed_in.idp).ok_or(Refusal::UnknownIdentityProvider)?;
         signed_in.profile(provider)
+    }
+
+    /// The answer that a catalog entry's claims read: all that was said, and under `person` what it means by the
+    /// identity provider's settings.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn answer(&self, signed_in: &SignedIn) -> Result<Value, Refusal> {
+        let Profile { uid, username, email, first_name, last_name, .. } = self.profile(signed_in)?;
+        let mut answer = signed_in.to_json();
+        answer["person"] = json!({
+            "uid": uid,
+            "username": username,
+            "email": email,
+            "first_name": first_name,
+            "last_name": last_name,
+        });
+        Ok(answer)
     }
 
     fn of_issuer(&self, issuer: &str) -> Result<String, Refusal> {

@@ -75,7 +75,7 @@ const FULL_NAME: &[&str] = &[
 ];
 
 impl SignedIn {
-    /// All of it, for a catalog entry's claims and for what is stored with the association.
+    /// All of it, for what is kept with the association.
     pub fn to_json(&self) -> Value {
         json!({
             "name_id": self.name_id,

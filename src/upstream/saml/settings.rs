@@ -218,6 +218,5 @@ mod tests {
             unknown.starts_with("unknown field `wantSha1`") && unknown.ends_with(" in `security_config`"),
             "{unknown}"
         );
-        assert!(!error("sp_entity_id = 'a'\nenabled_idps = {}\nsp_private_key = 7").contains('7'));
     }
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::DeflateDecoder;
+use serde_json::json;
 use std::io::Read as _;
 use vestibule::protocol::Profile;
 use vestibule::upstream::saml::{Answering, Refusal, Request, SamlSettings, ServiceProvider, SignedIn};
@@ -97,6 +98,8 @@ fn a_signed_assertion_and_a_signed_response_are_believed() {
             last_name: Some("Lovelace".into()),
         };
         assert_eq!(world.ours.profile(&who).unwrap(), expected);
+        let answer = world.ours.answer(&who).unwrap();
+        assert_eq!((&answer["person"]["uid"], &answer["name_id"]), (&json!("work:ada"), &json!("ada")));
     }
 }
 
