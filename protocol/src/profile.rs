@@ -1,7 +1,11 @@
 //! What a provider says about a person, in our words.
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
 /// The person as the provider describes them. Nothing here is trusted beyond "the provider said so".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(default)]
 pub struct Profile {
     /// The provider's own identifier, never empty.
     pub uid: String,
@@ -15,6 +19,16 @@ pub struct Profile {
     pub first_name: Option<String>,
     /// Family name.
     pub last_name: Option<String>,
+    /// The address of a picture, by https.
+    pub picture: Option<String>,
+    /// Identifiers under which older versions of python-social-auth knew the same person.
+    pub legacy_uids: Vec<String>,
+    /// The groups that the provider has the person in.
+    pub groups: Vec<String>,
+    /// What the provider says the person is entitled to (eduPersonEntitlement and the like).
+    pub entitlements: Vec<String>,
+    /// What else of the answer is kept, by name.
+    pub extra: Map<String, Value>,
 }
 
 impl Profile {

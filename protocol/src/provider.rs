@@ -3,22 +3,29 @@
 //! What differs between providers is data, so that a new one is a file and no code knows a provider by name. An entry is
 //! read once, every template and expression in it is compiled then, and a mistake names its key.
 //!
-//! Not here: the calls (`vestibule::upstream`), URL templates ([`template`]), expressions and the way from an answer to a
-//! profile ([`claims`]). `catalog/README.md` tells every key.
+//! Not here: the calls (`vestibule::upstream`). The tables are in [`request`], URL templates in [`template`], expressions in
+//! [`expression`], the way from an answer to a profile in [`claims`]. `catalog/README.md` tells every key.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::key_set::{Algorithm, DEFAULT_ALGORITHMS};
-
 pub mod claims;
+pub mod expression;
 pub mod keys;
+pub mod request;
+pub mod setting;
+pub mod source;
 pub mod template;
+pub mod xml;
 
-pub use claims::{Claims, Expression};
+pub use claims::{Claims, Extra, STANDARD_CLAIMS};
+pub use expression::{Answer, Expression};
 pub use keys::{ENTRY_KEYS, unknown_key};
-pub use template::{Template, Variables};
+pub use request::*;
+pub use setting::{Setting, SettingKind, SettingRule};
+pub use source::SourceError;
+pub use template::{NothingThere, Template, Variables};
 
 /// A provider's entry.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,35 +37,66 @@ pub struct Entry {
     pub title: String,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Who signs its ID tokens. A provider with one takes ID tokens.
-    pub issuer: Option<String>,
-    /// Further spellings of the issuer in ID tokens.
+    /// Whether the service is still there.
     #[serde(default)]
-    pub issuers: Vec<String>,
-    /// Where its discovery document is; without it, below the issuer.
-    pub discovery: Option<String>,
+    pub status: Status,
+    /// What is to be known of it, in a sentence or two; with `status = "shut down"`, since when.
+    pub note: Option<String>,
+    /// Where an application is registered with it.
+    pub register: Option<String>,
+    /// What the entry cannot say: the name of a quirk (`catalog/README.md` lists them).
+    pub quirk: Option<String>,
+    /// Whether it only connects accounts and never signs anybody in: its identifiers can change hands.
+    #[serde(default)]
+    pub connect_only: bool,
+    /// Who signs its ID tokens. A provider with one, or with a discovery document, takes ID tokens.
+    pub issuer: Option<Template>,
+    /// Further spellings of the issuer in ID tokens; an expression reads the token's own claims. Without `issuer` they count
+    /// only where the discovery document's own has a placeholder.
+    #[serde(default)]
+    pub issuers: Vec<Template>,
+    /// Where its discovery document is; without it, below the issuer. With it alone, the issuer is the document's own.
+    pub discovery: Option<Template>,
     /// What a code in place of a token begins with.
     #[serde(default)]
     pub code_prefixes: Vec<String>,
-    /// How our credentials go to the token endpoint; without it, as the discovery document says.
-    pub token_request: Option<TokenRequest>,
     /// `[endpoints]`
     #[serde(default)]
     pub endpoints: Endpoints,
+    /// `[authorize]`
+    #[serde(default)]
+    pub authorize: AuthorizeRule,
     /// `[scope]`
     #[serde(default)]
     pub scope: ScopeRule,
+    /// `[token]`
+    #[serde(default)]
+    pub token: TokenRule,
+    /// `[refresh]`
+    #[serde(default)]
+    pub refresh: RefreshRule,
+    /// `[revoke]`: without it, the provider is not told.
+    pub revoke: Option<RevokeRule>,
     /// `[access_token]`
     #[serde(default)]
     pub access_token: AccessTokenRule,
     /// `[headers]`: sent with every call.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Template>,
+    /// `[userinfo]`
+    #[serde(default)]
+    pub userinfo: RequestRule,
     /// `[[profile]]`: requests beside user info; each answer appears under its name.
     #[serde(default)]
     pub profile: Vec<ProfileRequest>,
     /// `[claims]`
     pub claims: Claims,
+    /// `[extra]`: what else of the answers is kept with the association.
+    #[serde(default)]
+    pub extra: Extra,
+    /// `[[require]]`
+    #[serde(default)]
+    pub require: Vec<Requirement>,
     /// `[audience]`: how it tells for whom an access token was made. Without it, it does not.
     pub audience: Option<AudienceCheck>,
     /// `[id_token]`
@@ -67,6 +105,12 @@ pub struct Entry {
     /// `[errors]`: what its refusals mean, where the status does not say.
     #[serde(default)]
     pub errors: ErrorRules,
+    /// `[oauth1]`
+    #[serde(default)]
+    pub oauth1: OAuth1Rule,
+    /// `[openid2]`
+    #[serde(default)]
+    pub openid2: OpenId2Rule,
     /// `[settings]`: what it needs beside client id and secret.
     #[serde(default)]
     pub settings: BTreeMap<String, SettingRule>,
@@ -83,6 +127,18 @@ pub enum Protocol {
     Oauth2,
     /// OpenID Connect.
     Oidc,
+    /// OAuth 1.0a (RFC 5849).
+    Oauth1,
+    /// OpenID Authentication 2.0.
+    Openid2,
+    /// SAML 2.0, as a service provider.
+    Saml,
+    /// The CAS protocol 3.0.
+    Cas,
+    /// An answer that the provider signs with a secret that it shares with us; which, the quirk says.
+    Signed,
+    /// A form of our own: no provider at all.
+    Form,
 }
 
 impl Protocol {
@@ -91,223 +147,55 @@ impl Protocol {
         match self {
             Self::Oauth2 => "oauth2",
             Self::Oidc => "oidc",
+            Self::Oauth1 => "oauth1",
+            Self::Openid2 => "openid2",
+            Self::Saml => "saml",
+            Self::Cas => "cas",
+            Self::Signed => "signed",
+            Self::Form => "form",
+        }
+    }
+
+    /// Whether it knows codes that are redeemed at a token endpoint.
+    pub const fn has_codes(self) -> bool {
+        matches!(self, Self::Oauth2 | Self::Oidc)
+    }
+
+    /// Whether our client id there is a must.
+    pub const fn needs_client_id(self) -> bool {
+        matches!(self, Self::Oauth2 | Self::Oidc | Self::Oauth1)
+    }
+}
+
+/// `status`
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub enum Status {
+    /// As far as is known.
+    #[default]
+    #[serde(rename = "live")]
+    Live,
+    /// It works, but takes no new applications, or has a successor.
+    #[serde(rename = "legacy")]
+    Legacy,
+    /// It is gone: it can be looked at here, and not be enabled.
+    #[serde(rename = "shut down")]
+    ShutDown,
+}
+
+impl Status {
+    /// The words of the entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Legacy => "legacy",
+            Self::ShutDown => "shut down",
         }
     }
 }
 
-/// `token_request`: how a code is redeemed.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenRequest {
-    /// POST, our credentials in the form.
-    ClientSecretPost,
-    /// POST, our credentials in an `Authorization: Basic` header.
-    ClientSecretBasic,
-    /// GET, everything in the query.
-    Query,
-}
-
-/// `[endpoints]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Endpoints {
-    /// Where a browser is sent.
-    pub authorize: Option<Template>,
-    /// Where a code is redeemed.
-    pub token: Option<Template>,
-    /// Who the person is. Its answer is the root of what the claims read.
-    pub userinfo: Option<Template>,
-    /// The keys that sign ID tokens.
-    pub jwks: Option<Template>,
-}
-
-/// `[scope]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ScopeRule {
-    /// Asked for at every sign-in.
-    pub default: Vec<String>,
-    /// What stands between two.
-    pub separator: String,
-}
-
-impl Default for ScopeRule {
-    fn default() -> Self {
-        Self { default: Vec::new(), separator: " ".into() }
-    }
-}
-
-/// `[access_token]`: where it goes at user info and `[[profile]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AccessTokenRule {
-    /// Header or query.
-    #[serde(rename = "in")]
-    pub place: TokenPlace,
-    /// The word before it in the `Authorization` header.
-    pub scheme: String,
-    /// The name of the query parameter.
-    pub name: String,
-}
-
-impl Default for AccessTokenRule {
-    fn default() -> Self {
-        Self { place: TokenPlace::Header, scheme: "Bearer".into(), name: "access_token".into() }
-    }
-}
-
-/// `access_token.in`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenPlace {
-    /// `Authorization: SCHEME TOKEN`.
-    Header,
-    /// `?NAME=TOKEN`.
-    Query,
-}
-
-/// `[[profile]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileRequest {
-    /// Under which its answer appears.
-    pub name: String,
-    /// Where it is asked.
-    pub url: Template,
-    /// Whether a refusal (401, 403, 404) just leaves it out.
-    #[serde(default)]
-    pub optional: bool,
-}
-
-/// `[audience]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AudienceCheck {
-    /// GET or POST.
-    #[serde(default)]
-    pub method: Method,
-    /// Where it is asked.
-    pub url: Template,
-    /// Whether our client id and secret go along in an `Authorization: Basic` header.
-    #[serde(default)]
-    pub basic: bool,
-    /// A JSON body.
-    pub json: Option<BTreeMap<String, Template>>,
-    /// A form body.
-    pub form: Option<BTreeMap<String, Template>>,
-    /// For whom the token was made: a text, or a list of which one must be ours.
-    pub audience: Expression,
-    /// Whose token it is; must be the profile's identifier.
-    pub subject: Option<Expression>,
-    /// Whether it is good.
-    pub valid: Option<Expression>,
-    /// Seconds that it still lives.
-    pub expires_in: Option<Expression>,
-    /// When it ends, in seconds since 1970; 0 is never.
-    pub expires_at: Option<Expression>,
-    /// An answer that means "another client's token".
-    pub foreign: Option<Expression>,
-    /// Statuses that mean "another client's token".
-    #[serde(default)]
-    pub foreign_statuses: Vec<u16>,
-    /// Statuses that mean "no such token".
-    #[serde(default = "bad_request")]
-    pub rejected_statuses: Vec<u16>,
-    /// Statuses that mean "your own credentials are wrong".
-    #[serde(default = "unauthorized")]
-    pub misconfigured_statuses: Vec<u16>,
-}
-
-fn bad_request() -> Vec<u16> {
-    vec![400]
-}
-
-fn unauthorized() -> Vec<u16> {
-    vec![401, 403]
-}
-
-/// `audience.method`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Everything is in the URL.
-    #[default]
-    Get,
-    /// With `json` or `form`.
-    Post,
-}
-
-/// `[id_token]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IdTokenRule {
-    /// What may sign.
-    pub algorithms: Vec<Algorithm>,
-    /// How the request's nonce comes back.
-    pub nonce: NonceForm,
-}
-
-impl Default for IdTokenRule {
-    fn default() -> Self {
-        Self { algorithms: DEFAULT_ALGORITHMS.to_vec(), nonce: NonceForm::Plain }
-    }
-}
-
-/// `id_token.nonce`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum NonceForm {
-    /// As it was sent.
-    Plain,
-    /// Its SHA-256 in hexadecimal.
-    Sha256,
-}
-
-/// `[errors]`: expressions over a refusal's JSON; true means it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ErrorRules {
-    /// Too many calls, or down: the same may succeed later.
-    pub busy: Option<Expression>,
-    /// The token was good once.
-    pub expired: Option<Expression>,
-    /// Our own credentials are wrong.
-    pub misconfigured: Option<Expression>,
-}
-
-/// `[settings.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SettingRule {
-    /// What it is where the operator says nothing; without one, the operator must.
-    pub default: Option<String>,
-}
-
-/// `[[example]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Example {
-    /// What user info answers, or the claims of an ID token: JSON.
-    pub answer: String,
-    /// What each `[[profile]]` answers: JSON by name.
-    #[serde(default)]
-    pub answers: BTreeMap<String, String>,
-    /// What we make of it.
-    pub profile: ExampleProfile,
-}
-
-/// `example.profile`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of `Profile`")]
-pub struct ExampleProfile {
-    pub uid: String,
-    pub username: Option<String>,
-    pub email: Option<String>,
-    pub email_verified: bool,
-    pub first_name: Option<String>,
-    pub last_name: Option<String>,
-}
+/// Names under which the expressions find what no request of the entry brought.
+pub const RESERVED_NAMES: [&str; 7] =
+    ["token_answer", "id_token", "callback", "request", "settings", "access_token", "list"];
 
 /// What is wrong with an entry, in one line that names the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -323,7 +211,7 @@ impl Entry {
         if let Some(key) = unknown_key(&table) {
             return Err(EntryError(format!("`{key}` is not a key of a provider's entry")));
         }
-        let entry: Self = table.try_into().map_err(|error: toml::de::Error| {
+        let entry: Self = with_standards(table).try_into().map_err(|error: toml::de::Error| {
             // The error of a value has no position in a file, but its last line names the key.
             EntryError(error.to_string().lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
         })?;
@@ -331,61 +219,159 @@ impl Entry {
         Ok(entry)
     }
 
-    /// What serde does not see: values that contradict one another or would break a request.
+    /// What serde does not see: values that contradict one another or would break a request. Each sentence begins with the
+    /// key.
     fn check(&self) -> Result<(), String> {
-        for template in self.templates() {
-            template.known(|name| self.settings.contains_key(name))?;
+        for (key, template) in self.templates() {
+            template.known(&self.settings).map_err(|why| format!("{key}: {why}"))?;
         }
-        for url in self.urls() {
-            url.check_url()?;
+        for (key, url) in self.urls() {
+            url.check_url(&self.settings).map_err(|why| format!("{key}: {why}"))?;
+            if url.host_is_from_answer() && self.endpoints.hosts.is_empty() {
+                return Err(format!("{key}: its host comes out of an answer, so `endpoints.hosts` must say which may"));
+            }
         }
         for (name, value) in &self.headers {
             let token = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if name.is_empty() || !name.chars().all(token) || !value.chars().all(|c| (' '..='~').contains(&c)) {
-                return Err(format!("`headers.{name}` is not a header"));
+            let clean = value.source().chars().all(|c| (' '..='~').contains(&c));
+            if name.is_empty() || !name.chars().all(token) || !clean {
+                return Err(format!("headers.{name}: this is not a header"));
+            }
+        }
+        let mut names: Vec<&str> = RESERVED_NAMES.to_vec();
+        for ProfileRequest { name, only_with, .. } in &self.profile {
+            if names.contains(&name.as_str()) {
+                return Err(format!("profile.name: `{name}` is taken"));
+            }
+            names.push(name);
+            if only_with.as_ref().is_some_and(|setting| !self.settings.contains_key(setting)) {
+                return Err(format!("profile.only_with: `{name}` names no setting"));
             }
         }
         if self.id_token.algorithms.is_empty() {
-            return Err("`id_token.algorithms` is empty".into());
+            return Err("id_token.algorithms: it is empty".into());
         }
-        if self.audience.as_ref().is_some_and(|check| check.json.is_some() && check.form.is_some()) {
-            return Err("`audience.json` and `audience.form` exclude each other".into());
+        if let Some(check) = &self.audience {
+            if check.json.is_some() && check.form.is_some() {
+                return Err("audience.json: `audience.json` and `audience.form` exclude each other".into());
+            }
+            if check.source == AudienceSource::Request && check.url.is_none() {
+                return Err("audience.url: not set".into());
+            }
+            if check.source != AudienceSource::Calls && check.audience.is_none() {
+                return Err("audience.audience: not set".into());
+            }
+            if check.is_setting.as_ref().is_some_and(|setting| !self.settings.contains_key(setting)) {
+                return Err("audience.is_setting: there is no such setting".into());
+            }
+        }
+        let reads_jwt = self.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Jwt);
+        if self.access_token.place == TokenPlace::Itself && !reads_jwt {
+            return Err("access_token.in: `itself` wants `audience.of = \"jwt\"`".into());
+        }
+        if self.status == Status::ShutDown && self.note.is_none() {
+            return Err("note: a provider that was shut down says since when".into());
+        }
+        if self.protocol == Protocol::Signed && self.quirk.is_none() {
+            return Err("quirk: not set, and `signed` says only that one does it".into());
+        }
+        for (name, rule) in &self.settings {
+            if let Some(default) = &rule.default {
+                rule.kind.read(default).map_err(|why| format!("settings.{name}.default: {why}"))?;
+            }
         }
         Ok(())
     }
 
-    fn urls(&self) -> impl Iterator<Item = &Template> {
-        let Endpoints { authorize, token, userinfo, jwks } = &self.endpoints;
-        let endpoints = [authorize, token, userinfo, jwks].into_iter().flatten();
-        let requests = self.profile.iter().map(|request| &request.url);
-        endpoints.chain(requests).chain(self.audience.iter().map(|check| &check.url))
+    /// Everything that must be a URL, with its key.
+    fn urls(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let Endpoints { authorize, token, request_token, userinfo, jwks, .. } = &self.endpoints;
+        let endpoints = [
+            ("endpoints.authorize", authorize),
+            ("endpoints.token", token),
+            ("endpoints.request_token", request_token),
+            ("endpoints.userinfo", userinfo),
+            ("endpoints.jwks", jwks),
+            ("discovery", &self.discovery),
+            ("refresh.url", &self.refresh.url),
+        ];
+        let endpoints = endpoints.into_iter().filter_map(|(key, url)| Some((key, url.as_ref()?)));
+        let requests = self.profile.iter().map(|request| ("profile.url", &request.url));
+        let audience = self.audience.iter().filter_map(|check| Some(("audience.url", check.url.as_ref()?)));
+        endpoints.chain(requests).chain(audience).chain(self.revoke.iter().map(|rule| ("revoke.url", &rule.url)))
     }
 
-    fn templates(&self) -> impl Iterator<Item = &Template> {
-        let bodies = self.audience.iter().flat_map(|check| check.json.iter().chain(&check.form));
-        self.urls().chain(bodies.flat_map(BTreeMap::values))
-    }
-
-    /// Every issuer that may stand in an ID token.
-    pub fn accepted_issuers(&self) -> Vec<String> {
-        self.issuer.iter().chain(&self.issuers).cloned().collect()
+    fn templates(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        fn of<'a>(
+            key: &'static str,
+            map: impl IntoIterator<Item = &'a BTreeMap<String, Template>> + 'a,
+        ) -> impl Iterator<Item = (&'static str, &'a Template)> {
+            map.into_iter().flat_map(BTreeMap::values).map(move |template| (key, template))
+        }
+        self.urls()
+            .chain(self.issuer.iter().map(|template| ("issuer", template)))
+            .chain(self.issuers.iter().map(|template| ("issuers", template)))
+            .chain(of("headers", [&self.headers]))
+            .chain(of("authorize.params", [&self.authorize.params]))
+            .chain(of("token.params", [&self.token.params]))
+            .chain(of("token.query", [&self.token.query]))
+            .chain(of("token.headers", [&self.token.headers]))
+            .chain(of("refresh.params", [&self.refresh.params]))
+            .chain(of("revoke.form", self.revoke.iter().filter_map(|rule| rule.form.as_ref())))
+            .chain(of("revoke.headers", self.revoke.iter().map(|rule| &rule.headers)))
+            .chain(of("userinfo.form", &self.userinfo.form))
+            .chain(of("userinfo.headers", [&self.userinfo.headers]))
+            .chain(of("profile.form", self.profile.iter().filter_map(|request| request.rule.form.as_ref())))
+            .chain(of("profile.headers", self.profile.iter().map(|request| &request.rule.headers)))
+            .chain(of("audience.form", self.audience.iter().filter_map(|check| check.form.as_ref())))
+            .chain(of("audience.json", self.audience.iter().filter_map(|check| check.json.as_ref())))
+            .chain(of("audience.headers", self.audience.iter().map(|check| &check.headers)))
+            .chain(of("oauth1.request_token_params", [&self.oauth1.request_token_params]))
+            .chain(self.openid2.identifier.iter().map(|template| ("openid2.identifier", template)))
     }
 
     /// Whether it signs ID tokens.
     pub fn takes_id_tokens(&self) -> bool {
-        self.issuer.is_some()
+        (self.issuer.is_some() || self.discovery.is_some()) && self.protocol.has_codes()
+    }
+
+    /// Whether an access token alone says who the person is: with what stands only in the token endpoint's answer, a code
+    /// is needed.
+    pub fn takes_access_tokens(&self) -> bool {
+        let from_answer = |source: &str| source.contains("token_answer") || source.contains("callback");
+        self.protocol.has_codes()
+            && self.access_token.place != TokenPlace::Nowhere
+            && !from_answer(self.claims.uid.source())
+            && !self
+                .urls()
+                .any(|(key, url)| !key.starts_with("refresh") && url.expressions().any(|one| from_answer(one.source())))
     }
 
     /// Whether a call that every sign-in makes needs our secret.
     pub fn needs_client_secret(&self) -> bool {
-        self.audience.as_ref().is_some_and(|check| check.basic) || self.templates().any(Template::uses_client_secret)
+        self.audience.as_ref().is_some_and(|check| check.basic)
+            || self.protocol == Protocol::Oauth1
+            || self.templates().any(|(_, template)| template.uses_client_secret())
     }
+}
 
-    /// Where the discovery document is.
-    pub fn discovery_url(&self) -> Option<String> {
-        let below = |issuer: &String| format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        self.discovery.clone().or_else(|| self.issuer.as_ref().map(below))
+/// The scopes that bring the standard claims (OpenID Connect Core §5.4).
+const STANDARD_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+/// The whole entry: an OpenID Connect provider's lies over the standard claims and scopes, so that it says only where it
+/// differs.
+pub fn with_standards(entry: toml::Table) -> toml::Table {
+    if entry.get("protocol").and_then(toml::Value::as_str) != Some(Protocol::Oidc.as_str()) {
+        return entry;
     }
+    let claims = STANDARD_CLAIMS.map(|(key, claim)| (key.to_owned(), claim.into()));
+    let scope = ("default".to_owned(), STANDARD_SCOPES.to_vec().into());
+    let mut whole = toml::Table::from_iter([
+        ("claims".to_owned(), toml::Table::from_iter(claims).into()),
+        ("scope".to_owned(), toml::Table::from_iter([scope]).into()),
+    ]);
+    merge(&mut whole, entry);
+    whole
 }
 
 /// Lays `over` on `base`: tables key by key, everything else as a whole.

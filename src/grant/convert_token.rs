@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::identity::link::{self, Arrival};
 use crate::issue::{self, TokenResponse};
 use crate::store::user::User;
-use crate::upstream::{Credential, Identified, Presented, Provider};
+use crate::upstream::{self, Credential, Identified, Presented, Provider, Return};
 
 pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let (provider, identified) = identify(cx, request.params).await?;
@@ -24,6 +24,10 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
 /// # Errors
 /// What [`link::sign_in`] says.
 pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) -> Result<User, OAuthError> {
+    if provider.entry.connect_only {
+        let sentence = format!("{} only connects accounts; nobody signs in with it.", provider.title());
+        return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::PersonNotAllowed));
+    }
     let tokens = identified.tokens.to_json();
     let arrival = Arrival {
         provider: provider.name(),
@@ -49,6 +53,7 @@ pub async fn identify<'cx>(cx: &'cx Context, params: &Params) -> Result<(&'cx Pr
             code: code.to_owned(),
             redirect_uri: params.get("redirect_uri").map(str::to_owned),
             code_verifier: params.get("code_verifier").map(str::to_owned),
+            beside: upstream::beside(params),
         },
         (None, None) => {
             let sentence = "The parameter `token` is required: an access token or an ID token of the backend. Or send `code` with `redirect_uri`.";
@@ -70,7 +75,22 @@ pub async fn identify_by(
     nonce: Option<&str>,
 ) -> Result<Identified, OAuthError> {
     let presented = Presented { credential, nonce: nonce.map(str::to_owned) };
-    let identified = cx.upstream.identify(provider, &presented).await;
+    counted(cx, provider, cx.upstream.identify(provider, &presented).await)
+}
+
+/// The account at a provider that a browser comes back from.
+///
+/// # Errors
+/// What [`crate::upstream::Upstream::arrive`] says.
+pub async fn arrived(cx: &Context, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
+    counted(cx, provider, cx.upstream.arrive(provider, back).await)
+}
+
+fn counted(
+    cx: &Context,
+    provider: &Provider,
+    identified: Result<Identified, OAuthError>,
+) -> Result<Identified, OAuthError> {
     if let Err(error) = &identified {
         cx.metrics.converted(provider.name(), Some(error));
     }

@@ -19,7 +19,11 @@ fn name(cx: &Context, base: &str) -> String {
 
 /// What a request has of ours. Of a cookie that is there twice the first counts.
 pub(super) fn read(cx: &Context, headers: &HeaderMap, base: &str) -> Option<String> {
-    let name = name(cx, base);
+    foreign(headers, &name(cx, base))
+}
+
+/// A cookie that a script of a provider's has set on our page.
+pub(super) fn foreign(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     lines
         .flat_map(|line| line.split(';'))

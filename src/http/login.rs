@@ -10,6 +10,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use vestibule_protocol::jwt::encode_part;
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Reason, pkce};
 
@@ -19,10 +20,14 @@ use super::visitor::{Visitor, next_or, see_other};
 use super::{cookie, page, sign_in};
 use crate::context::{Context, Ctx, random};
 use crate::grant::convert_token;
-use crate::upstream::{Credential, Departure, Provider};
+use crate::identity::link::{self, Arrival};
+use crate::store::user::User;
+use crate::upstream::{self, Declined, Departure, Going, Provider, Return};
 
 /// How long somebody may take at the provider, in seconds.
 const JOURNEY: u64 = 900;
+/// The longest answer, in bytes, that goes on in a query.
+const MOST_IN_A_QUERY: usize = 6 * 1024;
 const SEALED_FOR: &str = "journey to a provider";
 
 /// What must match when the browser comes back.
@@ -34,6 +39,12 @@ struct Journey {
     code_verifier: String,
     next: String,
     started_at: i64,
+    /// What the browser brought.
+    request: Map<String, Value>,
+    /// What the protocol must know again.
+    kept: Value,
+    /// Who was signed in, and connects an account.
+    connecting: Option<i64>,
 }
 
 fn provider<'cx>(cx: &'cx Context, backend: &str) -> Result<&'cx Provider, OAuthError> {
@@ -55,22 +66,25 @@ pub(super) async fn begin(
     RawQuery(query): RawQuery,
     visitor: Visitor,
 ) -> Response {
-    match depart(&cx, &backend, &query.unwrap_or_default()).await {
+    match depart(&cx, &backend, &query.unwrap_or_default(), &visitor).await {
         Ok(answer) => answer,
         Err(error) => page::refuse(&cx, &visitor, error),
     }
 }
 
-async fn depart(cx: &Context, backend: &str, query: &str) -> Result<Response, OAuthError> {
+async fn depart(cx: &Context, backend: &str, query: &str, visitor: &Visitor) -> Result<Response, OAuthError> {
     let provider = provider(cx, backend)?;
     let params = Params::from_form(query.as_bytes())?;
-    let journey = Journey {
+    let mut journey = Journey {
         backend: backend.to_owned(),
         state: encode_part(&random::<32>()),
         nonce: encode_part(&random::<32>()),
         code_verifier: encode_part(&random::<32>()),
         next: next_or(params.get("next"), sign_in::HOME).to_owned(),
         started_at: cx.clock.now(),
+        request: upstream::beside(&params),
+        kept: Value::Null,
+        connecting: visitor.session.as_ref().map(|session| session.user.id),
     };
     let [challenge, _] = pkce::answered_by(Some(&journey.code_verifier))?;
     let redirect_uri = redirect_uri(cx, backend);
@@ -79,8 +93,10 @@ async fn depart(cx: &Context, backend: &str, query: &str) -> Result<Response, OA
         state: &journey.state,
         nonce: &journey.nonce,
         code_challenge: challenge.trim_start_matches("S256:"),
+        request: &params,
     };
-    let url = cx.upstream.authorization_url(provider, going).await?;
+    let Going { url, kept } = cx.upstream.depart(provider, &going).await?;
+    journey.kept = kept;
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
         OAuthError::new(ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(cause)
     };
@@ -93,23 +109,24 @@ async fn depart(cx: &Context, backend: &str, query: &str) -> Result<Response, OA
     Ok(answer)
 }
 
-/// A provider that answers by a form (`response_mode=form_post`) posts from another site, and a browser sends no cookie with
-/// that: the answer goes on as a GET of our own.
+/// A provider that answers by a form (`response_mode=form_post`, SAML) posts from another site, and a browser sends no cookie
+/// with that: the answer goes on as a GET of our own.
 pub(super) async fn complete_form(
     State(cx): State<Ctx>,
     Path(backend): Path<String>,
     visitor: Visitor,
     body: Result<Body, Refusal>,
 ) -> Response {
-    match body {
-        Err(refusal) => page::refuse(&cx, &visitor, refusal.0),
-        Ok(Body(params)) => {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(params.iter().filter(|(name, _)| ["code", "state", "error", "iss"].contains(name)))
-                .finish();
-            see_other(&format!("{}/complete/{backend}/?{query}", cx.settings.mount.trim_end_matches('/')))
-        }
+    let params = match body {
+        Err(refusal) => return page::refuse(&cx, &visitor, refusal.0),
+        Ok(Body(params)) => params,
+    };
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
+    if query.len() > MOST_IN_A_QUERY {
+        let error = OAuthError::invalid_request("This answer of the provider is too long.");
+        return page::refuse(&cx, &visitor, error);
     }
+    see_other(&format!("{}/complete/{backend}/?{query}", cx.settings.mount.trim_end_matches('/')))
 }
 
 pub(super) async fn complete(
@@ -119,9 +136,10 @@ pub(super) async fn complete(
     headers: HeaderMap,
     visitor: Visitor,
 ) -> Response {
-    let arrived = arrive(&cx, &backend, &query.unwrap_or_default(), &headers).await;
+    let arrived = arrive(&cx, &backend, &query.unwrap_or_default(), &headers, &visitor).await;
     let mut answer = match arrived {
-        Ok((user, next)) => sign_in::enter(&cx, &visitor, &user, "fed", &next).await,
+        Ok((Arrived::SignedIn(user), next)) => sign_in::enter(&cx, &visitor, &user, "fed", &next).await,
+        Ok((Arrived::Connected, next)) => see_other(&next),
         Err(error) => page::refuse(&cx, &visitor, error),
     };
     if let Some(gone) = cookie::journey(&cx, "", 0) {
@@ -130,12 +148,24 @@ pub(super) async fn complete(
     answer
 }
 
+/// What a journey came to.
+enum Arrived {
+    /// Somebody is signed in by it.
+    SignedIn(User),
+    /// The account is connected to whom the session is.
+    Connected,
+}
+
+/// The names under which a state comes back: OAuth 2.0's, that of a redirect URI that holds it, SAML's.
+const STATES: [&str; 3] = ["state", "redirect_state", "RelayState"];
+
 async fn arrive(
     cx: &Context,
     backend: &str,
     query: &str,
     headers: &HeaderMap,
-) -> Result<(crate::store::user::User, String), OAuthError> {
+    visitor: &Visitor,
+) -> Result<(Arrived, String), OAuthError> {
     let provider = provider(cx, backend)?;
     let params = Params::from_form(query.as_bytes())?;
     let stranger = || {
@@ -147,31 +177,52 @@ async fn arrive(
     let opened = cx.keys.open(SEALED_FOR, &bytes).map_err(|_| stranger())?;
     let journey: Journey = serde_json::from_slice(&opened).map_err(|_| stranger())?;
     let is_late = journey.started_at.saturating_add(i64::try_from(JOURNEY).unwrap_or(900)) < cx.clock.now();
-    let state = params.get("state").unwrap_or_default();
+    let state = STATES.iter().find_map(|name| params.get(name)).unwrap_or_default();
     let same = aws_lc_rs::constant_time::verify_slices_are_equal(journey.state.as_bytes(), state.as_bytes());
     if journey.backend != backend || same.is_err() || is_late {
         return Err(stranger());
     }
-    // RFC 9207: an answer of another provider's is not this one's.
-    if params.get("iss").is_some_and(|issuer| !provider.is_issuer(issuer)) {
-        return Err(stranger());
-    }
-    if let Some(word) = params.get("error") {
-        let sentence = match word {
-            "access_denied" | "user_cancelled_login" | "user_cancelled_authorize" => {
-                format!("You said no at {}. Go back to sign in otherwise.", provider.title())
+    if let Some(declined) = provider.declined(&params) {
+        let title = provider.title();
+        let sentence = match declined {
+            Declined::ByPerson => format!("You said no at {title}. Go back to sign in otherwise."),
+            Declined::ForNow => format!("{title} is down or busy. Try again in a while, or sign in otherwise."),
+            Declined::ByProvider => {
+                format!("{title} could not sign you in. Go back and try again, or sign in otherwise.")
             }
-            _ => format!("{} could not sign you in. Go back and try again, or sign in otherwise.", provider.title()),
         };
         return Err(OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400));
     }
-    let credential = Credential::Code {
-        code: params.required("code")?.to_owned(),
-        redirect_uri: Some(redirect_uri(cx, backend)),
-        code_verifier: Some(journey.code_verifier),
+    let redirect_uri = redirect_uri(cx, backend);
+    let cookies = |name: &str| cookie::foreign(headers, name);
+    let back = Return {
+        params: &params,
+        request: &journey.request,
+        redirect_uri: &redirect_uri,
+        state: &journey.state,
+        nonce: &journey.nonce,
+        code_verifier: &journey.code_verifier,
+        kept: &journey.kept,
+        cookies: &cookies,
     };
-    let nonce = provider.entry.takes_id_tokens().then_some(journey.nonce.as_str());
-    let identified = convert_token::identify_by(cx, provider, credential, nonce).await?;
+    let identified = convert_token::arrived(cx, provider, &back).await?;
+    // Whoever set out signed in connects the account, and only to the one who set out.
+    if let Some(id) = journey.connecting {
+        let session = visitor.session.as_ref().filter(|session| session.user.id == id).ok_or_else(|| {
+            let sentence =
+                "You are not signed in any more as whom you were. Sign in again, and connect the account then.";
+            OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400)
+        })?;
+        let tokens = identified.tokens.to_json();
+        let arrival = Arrival {
+            provider: provider.name(),
+            profile: &identified.profile,
+            policy: &provider.settings,
+            tokens: &tokens,
+        };
+        link::connect(cx, &arrival, &session.user).await?;
+        return Ok((Arrived::Connected, journey.next));
+    }
     let user = convert_token::person(cx, provider, &identified).await?;
-    Ok((user, journey.next))
+    Ok((Arrived::SignedIn(user), journey.next))
 }

@@ -142,9 +142,25 @@ pub const KEYS: &[Key] = &[
         "read, write",
         "A scope's name, and its description. With none, there are `read` and `write`. All are default.",
     ),
+    key(
+        "provider_folder",
+        "",
+        "A folder with catalog entries of your own, one TOML file a provider; one that the catalog has too lies over it, key by key.",
+    ),
     key("providers.*.client_id", "", "Our client id at the provider. A provider with one is enabled."),
     key("providers.*.client_secret", "", "Our secret at the provider."),
+    key(
+        "providers.*.enabled",
+        "",
+        "`false` switches it off, whatever else is set; `true` on, where no client id is needed. Without it: whether a client id is set.",
+    ),
     key("providers.*.scope", "[]", "Added to the catalog's default scope."),
+    key("providers.*.ignore_default_scope", "false", "Leaves the catalog's default scope out."),
+    key(
+        "providers.*.auth_extra_arguments",
+        "",
+        "Further parameters of the provider's sign-in page: `{ prompt = \"select_account\" }`.",
+    ),
     key(
         "providers.*.accept_unverified_audience",
         "false",

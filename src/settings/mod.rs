@@ -61,6 +61,8 @@ pub struct Settings {
     pub scopes: BTreeMap<String, String>,
     /// `[providers.NAME]`
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// A folder with catalog entries of the operator's own, one TOML file a provider.
+    pub provider_folder: Option<String>,
     /// `[outbound]`
     pub outbound: OutboundSettings,
 }
@@ -267,12 +269,18 @@ pub struct DpopSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ProviderSettings {
+    /// Whether it is enabled; without it, whether a client id is set, or anything at all where none is needed.
+    pub enabled: Option<bool>,
     /// Our client id at the provider.
     pub client_id: Option<String>,
     /// Our secret there.
     pub client_secret: Option<Hidden>,
     /// Added to the catalog's default scope.
     pub scope: Vec<String>,
+    /// Whether the catalog's default scope is left out.
+    pub ignore_default_scope: bool,
+    /// Further parameters of the provider's sign-in page.
+    pub auth_extra_arguments: BTreeMap<String, String>,
     /// May tokens be converted that cannot be tied to this client?
     pub accept_unverified_audience: bool,
     /// What happens when a new person's e-mail address belongs to an account.
@@ -285,9 +293,17 @@ pub struct ProviderSettings {
     pub client_ids: Vec<String>,
     /// Whether people we do not know yet may come in; the default is yes.
     pub allow_signup: Option<bool>,
+    /// Whether there is a table of it in the configuration.
+    #[serde(skip, default = "written")]
+    pub is_written: bool,
     /// A catalog entry's keys, and what this one provider needs beside (tenant, domain …).
     #[serde(flatten)]
     pub entry: toml::Table,
+}
+
+/// What was read was written.
+fn written() -> bool {
+    true
 }
 
 /// `providers.NAME.on_taken_email`
@@ -367,6 +383,7 @@ impl Default for Settings {
             dpop: DpopSettings::default(),
             scopes: BTreeMap::new(),
             providers: BTreeMap::new(),
+            provider_folder: None,
             outbound: OutboundSettings::default(),
         }
     }

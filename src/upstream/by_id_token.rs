@@ -1,12 +1,12 @@
 //! A person by their ID token: verified here, against keys that are in memory (OpenID Connect Core §3.1.3.7).
 
 use super::keys::{keys, newer_keys};
-use super::{Identified, Provider, ProviderTokens, Upstream, refuse};
+use super::person::Known;
+use super::{Identified, Provider, ProviderTokens, Upstream, quirk, refuse};
 use crate::protocol::OAuthError;
-use crate::protocol::jose::{Expected, IdTokenError, UnverifiedIdToken, VerifiedIdToken};
+use crate::protocol::jose::{Expected, IdTokenError, LEEWAY, UnverifiedIdToken, VerifiedIdToken};
 use crate::protocol::key_set::KeySet;
 use crate::protocol::provider::NonceForm;
-use crate::protocol::provider::claims::Answer;
 
 impl Upstream {
     pub(super) async fn by_id_token(
@@ -16,29 +16,39 @@ impl Upstream {
         nonce: Option<&str>,
     ) -> Result<Identified, OAuthError> {
         let verified = self.verify(provider, token, nonce).await?;
-        let answer = Answer::new(
-            verified.claims,
-            provider.entry.profile.iter().map(|further| (further.name.clone(), serde_json::Value::Null)),
-        );
-        let profile = provider
-            .entry
-            .claims
-            .profile(&answer)
-            .map_err(|error| refuse::profile_incomplete(provider, format!("ID token: {error}")))?;
+        let known = Known { id_token: verified.claims, ..Known::default() };
+        let person = self.person_of_known(provider, &known)?;
         let tokens = ProviderTokens { id_token: Some(token.to_owned()), ..ProviderTokens::default() };
-        Ok(Identified { profile, tokens, expires_at: Some(verified.expires_at) })
+        Ok(Identified { profile: person.profile, tokens, expires_at: Some(verified.expires_at) })
     }
 
-    async fn verify(
+    /// An ID token that was signed for us, and what the entry demands of it beside.
+    pub(super) async fn verify(
         &self,
         provider: &Provider,
         token: &str,
         nonce: Option<&str>,
     ) -> Result<VerifiedIdToken, OAuthError> {
-        let rule = &provider.entry.id_token;
         let now = self.clock.now();
+        let verified = self.verify_signed(provider, token, nonce, now).await?;
+        if provider.entry.id_token.max_age.is_some_and(|max_age| is_older(&verified, now, max_age)) {
+            return Err(refuse::token_expired(provider));
+        }
+        quirk::check_id_token(provider, &verified.claims)?;
+        Ok(verified)
+    }
+
+    async fn verify_signed(
+        &self,
+        provider: &Provider,
+        token: &str,
+        nonce: Option<&str>,
+        now: i64,
+    ) -> Result<VerifiedIdToken, OAuthError> {
+        let rule = &provider.entry.id_token;
+        let issuers = provider.issuers_for(token);
         let expected = Expected {
-            issuers: &provider.issuers,
+            issuers: &issuers,
             client_ids: &provider.client_ids,
             algorithms: &rule.algorithms,
             client_secret: provider.secret(),
@@ -62,6 +72,12 @@ impl Upstream {
             other => other.map_err(refuse),
         }
     }
+}
+
+/// Whether it was issued longer ago than its provider's entry takes.
+fn is_older(verified: &VerifiedIdToken, now: i64, max_age: i64) -> bool {
+    let issued_at = verified.claims.get("iat").and_then(serde_json::Value::as_i64);
+    issued_at.is_none_or(|at| now.saturating_sub(at) > max_age.saturating_add(LEEWAY))
 }
 
 fn refusal(provider: &Provider, error: IdTokenError) -> OAuthError {

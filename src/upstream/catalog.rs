@@ -1,70 +1,116 @@
-//! The providers that there are: the catalog's entries, with the operator's configuration over them.
+//! The providers that there are: the catalog's entries, with the operator's files and keys over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::Provider;
-use crate::protocol::provider::{ENTRY_KEYS, Entry, Protocol, SettingRule, merge, unknown_key};
+use super::{Provider, quirk};
+use crate::protocol::provider::source::{locate, parse_source};
+use crate::protocol::provider::{ENTRY_KEYS, Entry, EntryError, Protocol, Setting, Status, merge, unknown_key};
 use crate::settings::{ProviderSettings, Settings};
 
-/// The catalog's files.
-const FILES: &[&str] = &[
-    include_str!("../../catalog/facebook.toml"),
-    include_str!("../../catalog/github.toml"),
-    include_str!("../../catalog/google-oauth2.toml"),
-    include_str!("../../catalog/oidc.toml"),
-];
+/// The catalog's files, by name.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
 
 /// What an operator's own OpenID Connect provider starts from.
-const OIDC_BASE: &str = include_str!("../../catalog/oidc.toml");
+const OIDC: &str = "oidc";
 
 /// A line of `vestibule provider list`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CatalogLine {
     /// The backend name.
     pub name: String,
-    /// The name that people know it by.
-    pub title: String,
-    /// `oauth2` or `oidc`.
-    pub protocol: &'static str,
+    /// The entry, with the operator's keys over it.
+    pub entry: Entry,
+    /// The same as TOML, without its examples: no secret is in it.
+    pub table: toml::Table,
+    /// The keys that the operator has set, with dots: `scope.default`.
+    pub changed: Vec<String>,
     /// The keys that the operator must set, below `providers.NAME`.
     pub needs: Vec<String>,
-    /// Whether they are.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Which of its tokens can be tied to our client id.
     pub audience_check: &'static str,
 }
 
-/// The catalog's entries by name.
-fn entries() -> impl Iterator<Item = (String, toml::Table)> {
-    FILES.iter().filter_map(|file| {
-        let table: toml::Table = file.parse().ok()?;
-        Some((table.get("name")?.as_str()?.to_owned(), table))
-    })
+fn embedded(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
 }
 
 /// The names of the catalog's providers.
 pub fn catalog_names() -> impl Iterator<Item = String> {
-    entries().map(|(name, _)| name)
+    FILES.iter().map(|(name, _)| (*name).to_owned())
 }
 
 /// The keys that may stand in `[providers.NAME]` beside those that every provider has: the tables of an entry, and the
 /// settings that this one declares.
 pub fn entry_keys(name: &str) -> Vec<String> {
     let tables = ENTRY_KEYS.iter().filter_map(|key| key.split('.').next()).map(str::to_owned);
-    let table = entries().find(|(known, _)| known == name).map(|(_, table)| table);
+    let table: Option<toml::Table> = embedded(name).and_then(|text| text.parse().ok());
     let declared = table.and_then(|table| table.get("settings")?.as_table().cloned()).unwrap_or_default();
     tables.chain(declared.into_iter().map(|(setting, _)| setting)).collect()
 }
 
-/// The enabled providers by name, and a line for every known one.
-pub(super) fn read(settings: &Settings) -> Result<(BTreeMap<String, Provider>, Vec<CatalogLine>), String> {
-    let mut known = BTreeMap::new();
-    for (name, table) in entries() {
-        known.insert(name, (table, ProviderSettings::default()));
+/// The operator's own files by name: `provider_folder`.
+fn files(settings: &Settings) -> Result<BTreeMap<String, (PathBuf, String)>, String> {
+    let Some(folder) = &settings.provider_folder else { return Ok(BTreeMap::new()) };
+    let wrong = |path: &Path, error: std::io::Error| format!("provider_folder: {}: {error}", path.display());
+    let folder = Path::new(folder);
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(|error| wrong(folder, error))? {
+        let path = entry.map_err(|error| wrong(folder, error))?.path();
+        let (Some(name), Some("toml")) = (path.file_stem(), path.extension().and_then(|ending| ending.to_str())) else {
+            continue;
+        };
+        let name = name.to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).map_err(|error| wrong(&path, error))?;
+        files.insert(name, (path, text));
     }
-    let from_catalog = known.clone();
-    for (name, ours) in &settings.providers {
-        if name == &settings.proprietary_backend_name {
+    Ok(files)
+}
+
+/// The enabled providers by name.
+pub(super) fn enabled(settings: &Settings) -> Result<BTreeMap<String, Provider>, String> {
+    let files = files(settings)?;
+    let mut enabled = BTreeMap::new();
+    // A file that is wrong is wrong whether it is enabled or not.
+    for name in names(settings, &files) {
+        if let Some(provider) = Known::read(settings, &files, &name)?.provider(settings)? {
+            enabled.insert(name, provider);
+        }
+    }
+    Ok(enabled)
+}
+
+/// A line for every provider there is.
+///
+/// # Errors
+/// One line that names what is wrong with the operator's files or keys.
+pub fn lines(settings: &Settings) -> Result<Vec<CatalogLine>, String> {
+    let files = files(settings)?;
+    let mut names = names(settings, &files);
+    names.extend(catalog_names());
+    names.into_iter().map(|name| Ok(Known::read(settings, &files, &name)?.line(settings))).collect()
+}
+
+/// The names of those that the operator says anything about.
+fn names(settings: &Settings, files: &BTreeMap<String, (PathBuf, String)>) -> BTreeSet<String> {
+    settings.providers.keys().chain(files.keys()).cloned().collect()
+}
+
+/// A provider, with everything that was said about it.
+struct Known {
+    table: toml::Table,
+    entry: Entry,
+    values: BTreeMap<String, Setting>,
+    ours: ProviderSettings,
+    changed: Vec<String>,
+}
+
+impl Known {
+    fn read(settings: &Settings, files: &BTreeMap<String, (PathBuf, String)>, name: &str) -> Result<Self, String> {
+        if name == settings.proprietary_backend_name {
             return Err(format!(
                 "providers.{name}: this is the name that this server itself has (proprietary_backend_name)"
             ));
@@ -74,119 +120,138 @@ pub(super) fn read(settings: &Settings) -> Result<(BTreeMap<String, Provider>, V
         if name.is_empty() || !name.bytes().all(plain) {
             return Err(format!("providers.{name}: a provider's name is made of letters, digits, `-`, `_` and `.`"));
         }
-        let base = match from_catalog.get(name) {
-            Some((table, _)) => table.clone(),
-            None => base_for(name, ours)?,
-        };
-        known.insert(name.clone(), (base, ours.clone()));
-    }
-    let mut enabled = BTreeMap::new();
-    let mut lines = Vec::new();
-    for (name, (base, ours)) in known {
-        let named = |what: String| format!("providers.{name}: {what}");
-        let (entry, extra) = lay_over(base, &ours).map_err(|error| error.under(&name))?;
-        let mut line = describe(&entry, &ours);
-        if let Some(provider) =
-            Provider::new(entry, ours, extra, settings.outbound.max_concurrent_calls).map_err(named)?
-        {
-            line.enabled = true;
-            enabled.insert(name.clone(), provider);
+        let ours = settings.providers.get(name).cloned().unwrap_or_default();
+        let mut table = toml::Table::new();
+        let mut changed = Vec::new();
+        if let Some(text) = embedded(name) {
+            table = text.parse().map_err(|error| format!("the catalog: {name}: {error}"))?;
         }
-        lines.push(line);
-    }
-    Ok((enabled, lines))
-}
-
-/// The beginning of an entry that the catalog does not have.
-fn base_for(name: &str, ours: &ProviderSettings) -> Result<toml::Table, String> {
-    let named = |title: &str| toml::Table::from_iter([("name".into(), name.into()), ("title".into(), title.into())]);
-    match ours.entry.get("protocol").and_then(toml::Value::as_str) {
-        Some("oidc") => {
-            let mut base: toml::Table = OIDC_BASE.parse().map_err(|error| format!("the catalog: {error}"))?;
-            merge(&mut base, named(name));
-            Ok(base)
+        let file = files.get(name);
+        if let Some((path, text)) = file {
+            let own = parse_source(text).map_err(|error| format!("{}: {error}", path.display()))?;
+            table = base(name, table, &own).ok_or_else(|| format!("{}: line 1: protocol: not set", path.display()))?;
+            changed.extend(keys_of(&own));
+            merge(&mut table, own);
+            let whole = Entry::from_table(table.clone());
+            whole.map_err(|error| format!("{}: {}", path.display(), locate(text, &error)))?;
         }
-        Some(_) => Ok(named(name)),
-        None => Err(format!("providers.{name}.protocol: not set, and the catalog has no provider of that name")),
+        let mut table = base(name, table, &ours.entry).ok_or_else(|| {
+            format!("providers.{name}.protocol: not set, and the catalog has no provider of that name")
+        })?;
+        let (over, given) = apart(&table, &ours).map_err(|(key, why)| format!("providers.{name}.{key}: {why}"))?;
+        changed.extend(keys_of(&over));
+        changed.extend(given.keys().cloned());
+        merge(&mut table, over);
+        let under = |error: EntryError| format!("providers.{name}: {error}");
+        let entry = Entry::from_table(table.clone()).map_err(under)?;
+        if entry.name != name {
+            return Err(format!("providers.{name}.name: it must be `{name}`"));
+        }
+        if let Some(quirk) = entry.quirk.as_deref().filter(|quirk| !quirk::is_known(quirk)) {
+            return Err(format!("providers.{name}.quirk: there is no quirk `{quirk}`"));
+        }
+        let values = values(&entry, given).map_err(|(key, why)| format!("providers.{name}.{key}: {why}"))?;
+        Ok(Self { table, entry, values, ours, changed })
     }
-}
 
-/// What is wrong, and whether it already names its key.
-enum Wrong {
-    Key(String, String),
-    Entry(String),
-}
+    /// `None`: not enabled.
+    fn provider(self, settings: &Settings) -> Result<Option<Provider>, String> {
+        let name = self.entry.name.clone();
+        let provider = Provider::new(self.entry, self.ours, self.values, settings.outbound.max_concurrent_calls);
+        provider.map_err(|what| format!("providers.{name}: {what}"))
+    }
 
-impl Wrong {
-    fn under(self, name: &str) -> String {
-        match self {
-            Self::Key(key, why) => format!("providers.{name}.{key}: {why}"),
-            Self::Entry(why) => format!("providers.{name}: {why}"),
+    fn line(self, settings: &Settings) -> CatalogLine {
+        let entry = &self.entry;
+        let mut needs = Vec::new();
+        if entry.protocol.needs_client_id() {
+            needs.push("client_id".to_owned());
+        }
+        if entry.needs_client_secret() || quirk::needs_client_secret(entry) {
+            needs.push("client_secret".into());
+        }
+        if entry.protocol == Protocol::Oidc && (entry.issuer.is_none() || self.ours.entry.contains_key("issuer")) {
+            needs.push("issuer".into());
+        }
+        let must = entry.settings.iter().filter(|(_, rule)| rule.default.is_none() && !rule.optional);
+        needs.extend(must.map(|(name, _)| name.clone()));
+        let by_access_token = entry.audience.is_some() && entry.takes_access_tokens();
+        let by_id_token = entry.takes_id_tokens() || entry.protocol == Protocol::Oidc;
+        let mut table = self.table.clone();
+        table.remove("example");
+        CatalogLine {
+            name: entry.name.clone(),
+            needs,
+            changed: self.changed.clone(),
+            audience_check: match (by_access_token, by_id_token) {
+                (true, true) => "access token and ID token",
+                (true, false) if entry.audience.as_ref().is_some_and(|check| check.is_in_calls()) => "inherent",
+                (true, false) => "access token",
+                (false, true) => "ID token only",
+                (false, false) if entry.protocol.has_codes() => "none",
+                (false, false) => "inherent",
+            },
+            table,
+            entry: self.entry.clone(),
+            enabled: self.provider(settings).is_ok_and(|provider| provider.is_some()),
         }
     }
 }
 
-/// The entry with the operator's keys over it, and the values of its settings.
-fn lay_over(mut table: toml::Table, ours: &ProviderSettings) -> Result<(Entry, BTreeMap<String, String>), Wrong> {
+/// The beginning of an entry that the catalog does not have; `None` where nothing says what it speaks.
+fn base(name: &str, known: toml::Table, over: &toml::Table) -> Option<toml::Table> {
+    if !known.is_empty() {
+        return Some(known);
+    }
+    let mut table: toml::Table = match over.get("protocol").and_then(toml::Value::as_str)? {
+        "oidc" => embedded(OIDC)?.parse().ok()?,
+        _ => toml::Table::new(),
+    };
+    table.remove("example");
+    table.insert("name".into(), name.into());
+    table.insert("title".into(), name.into());
+    Some(table)
+}
+
+/// The operator's keys: those of the entry, and the values of its settings.
+fn apart(table: &toml::Table, ours: &ProviderSettings) -> Result<(toml::Table, toml::Table), (String, String)> {
     let declared = |table: &toml::Table| {
         let names = table.get("settings").and_then(toml::Value::as_table);
         names.map(|names| names.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
     };
     let mut over = ours.entry.clone();
-    let names: Vec<_> = declared(&table).into_iter().chain(declared(&over)).collect();
+    let names: Vec<_> = declared(table).into_iter().chain(declared(&over)).collect();
+    let given = names.into_iter().filter_map(|name| over.remove(&name).map(|value| (name, value))).collect();
+    match unknown_key(&over) {
+        Some(key) => Err((key, "there is no such key".into())),
+        None => Ok((over, given)),
+    }
+}
+
+/// What the settings are: as the operator says, else their defaults.
+fn values(entry: &Entry, given: toml::Table) -> Result<BTreeMap<String, Setting>, (String, String)> {
     let mut values = BTreeMap::new();
-    for name in names {
-        if let Some(value) = over.remove(&name) {
-            values.insert(name.clone(), setting_value(&value).map_err(|why| Wrong::Key(name, why))?);
+    for (name, rule) in &entry.settings {
+        if let Some(value) = given.get(name).or(rule.default.as_ref()) {
+            let value = rule.kind.read(value).map_err(|why| (name.clone(), why))?;
+            values.insert(name.clone(), value);
         }
     }
-    if let Some(key) = unknown_key(&over) {
-        return Err(Wrong::Key(key, "there is no such key".into()));
-    }
-    merge(&mut table, over);
-    let entry = Entry::from_table(table).map_err(|error| Wrong::Entry(error.to_string()))?;
-    for (name, SettingRule { default }) in &entry.settings {
-        if let Some(default) = default {
-            values.entry(name.clone()).or_insert_with(|| default.clone());
-        }
-    }
-    Ok((entry, values))
+    Ok(values)
 }
 
-/// A setting goes into a host or a path, so it is a plain word: no `/`, no `@`, no `..`.
-fn setting_value(value: &toml::Value) -> Result<String, String> {
-    let text = match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Integer(number) => number.to_string(),
-        // `api_version = 24.0`
-        toml::Value::Float(number) => format!("{number:?}"),
-        _ => return Err("not a text".into()),
+/// Every key of a table, with dots.
+fn keys_of(table: &toml::Table) -> Vec<String> {
+    let below = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::Table(inner) => keys_of(inner).into_iter().map(|inner| format!("{key}.{inner}")).collect(),
+        _ => vec![key.clone()],
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let good = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(plain) && !text.contains("..");
-    if good { Ok(text) } else { Err(format!("`{text}` may hold letters, digits, `.`, `_` and `-` only")) }
+    table.iter().flat_map(below).collect()
 }
 
-fn describe(entry: &Entry, ours: &ProviderSettings) -> CatalogLine {
-    let mut needs = vec!["client_id".to_owned()];
-    if entry.needs_client_secret() {
-        needs.push("client_secret".into());
-    }
-    if entry.protocol == Protocol::Oidc && (entry.issuer.is_none() || ours.entry.contains_key("issuer")) {
-        needs.push("issuer".into());
-    }
-    needs.extend(entry.settings.iter().filter(|(_, rule)| rule.default.is_none()).map(|(name, _)| name.clone()));
-    CatalogLine {
-        name: entry.name.clone(),
-        title: entry.title.clone(),
-        protocol: entry.protocol.as_str(),
-        needs,
-        enabled: false,
-        audience_check: match (entry.audience.is_some(), entry.takes_id_tokens() || entry.protocol == Protocol::Oidc) {
-            (true, true) => "access token and ID token",
-            (true, false) => "access token",
-            (false, true) => "ID token only",
-            (false, false) => "none",
-        },
+impl CatalogLine {
+    /// Whether it cannot be enabled any more.
+    pub fn is_shut_down(&self) -> bool {
+        self.entry.status == Status::ShutDown
     }
 }

@@ -163,13 +163,12 @@ pub(super) async fn newer_keys(outbound: &Outbound, provider: &Provider, now: i6
 
 async fn fetch_discovery(outbound: &Outbound, provider: &Provider) -> Result<Discovery, Unusable> {
     let missing = || Unusable::Misconfigured("the entry has neither the endpoint nor an issuer".into());
-    let url = provider.entry.discovery_url().ok_or_else(missing)?;
+    let url = provider.discovery_url().ok_or_else(missing)?;
     let answer = outbound.call(&provider.lane, provider.plain_get(url)).await?;
     let answer = successful(answer)?;
     let document: Discovery = serde_json::from_slice(&answer.body)
         .map_err(|_| Unusable::NotThat(format!("no discovery document: {}", answer.excerpt())))?;
-    // OpenID Connect Discovery §4.3: whoever may write the document of another issuer could sign as that one.
-    if Some(&document.issuer) != provider.entry.issuer.as_ref() {
+    if !provider.is_own_document(&document.issuer) {
         return Err(Unusable::Misconfigured("the discovery document is another issuer's".into()));
     }
     Ok(document)
@@ -177,7 +176,8 @@ async fn fetch_discovery(outbound: &Outbound, provider: &Provider) -> Result<Dis
 
 async fn fetch_keys(outbound: &Outbound, provider: &Provider, now: i64) -> Result<KeySet, Unusable> {
     if let Some(endpoint) = &provider.entry.endpoints.jwks {
-        match fetch_key_set(outbound, provider, endpoint.url(&provider.variables(""))).await {
+        let url = provider.fixed(endpoint).map_err(|error| Unusable::Misconfigured(error.to_string()))?;
+        match fetch_key_set(outbound, provider, url).await {
             Err(Unusable::Status(404, _)) => {}
             other => return other,
         }
@@ -199,7 +199,7 @@ fn successful(answer: Answer) -> Result<Answer, Unusable> {
 
 impl Provider {
     fn plain_get(&self, url: String) -> Call {
-        Call { headers: self.headers(), ..Call::get(url) }
+        Call { headers: self.plain_headers(), ..Call::get(url) }
     }
 }
 

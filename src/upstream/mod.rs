@@ -6,42 +6,50 @@
 //!
 //! Not here: who of our users that is (`identity::link`), and anything stored.
 
-mod begin;
+mod audience;
 mod by_access_token;
 mod by_code;
 mod by_id_token;
 mod catalog;
 mod client_documents;
 mod guard;
+mod journey;
 mod keys;
 mod outbound;
+mod person;
+mod provider;
+mod quirk;
 mod refuse;
 mod remember;
 #[cfg(feature = "saml")]
 pub mod saml;
+mod token_endpoint;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::protocol::jose;
-use crate::protocol::key_set::KeySet;
-use crate::protocol::provider::{Entry, Protocol, Variables};
+use crate::protocol::jwt::Jwt;
+use crate::protocol::provider::{AudienceSource, TokenPlace};
 use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile};
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::Settings;
 
-pub use begin::Departure;
 use by_code::Redemption;
-pub use catalog::{CatalogLine, catalog_names, entry_keys};
+pub use catalog::{CatalogLine, catalog_names, entry_keys, lines};
 use client_documents::ClientDocuments;
 pub use client_documents::Undelivered;
-use keys::{Cached, Discovery, Unusable};
+pub(crate) use journey::beside;
+pub use journey::{Declined, Departure, Going, Return};
+use keys::Unusable;
 use outbound::{Call, Outbound};
+use person::Known;
+pub use provider::Provider;
 use remember::Remembered;
 
 /// No token of any provider is longer; header lines of servers end at half of it.
@@ -52,24 +60,8 @@ pub struct Upstream {
     outbound: Outbound,
     clock: Clock,
     providers: BTreeMap<String, Provider>,
-    lines: Vec<CatalogLine>,
     remembered: Remembered,
     clients: ClientDocuments,
-}
-
-/// An enabled provider: its entry, our settings there, and what it published.
-pub struct Provider {
-    /// The catalog's entry with the operator's keys over it.
-    pub entry: Entry,
-    /// `[providers.NAME]`
-    pub settings: ProviderSettings,
-    client_ids: Vec<String>,
-    issuers: Vec<String>,
-    extra: BTreeMap<String, String>,
-    /// A place for each call that may run at once.
-    lane: Semaphore,
-    discovery: Cached<Discovery>,
-    keys: Cached<KeySet>,
 }
 
 /// What a client presents.
@@ -94,6 +86,8 @@ pub enum Credential {
         redirect_uri: Option<String>,
         /// PKCE (RFC 7636).
         code_verifier: Option<String>,
+        /// What came beside the code, for the entry's `callback`.
+        beside: Map<String, Value>,
     },
 }
 
@@ -124,6 +118,12 @@ pub struct ProviderTokens {
     pub scope: Option<String>,
     /// When the access token ends, in seconds since 1970.
     pub expires_at: Option<i64>,
+    /// The secret of an OAuth 1.0a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_secret: Option<String>,
+    /// What else a refresh needs, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<(String, Value)>,
 }
 
 impl fmt::Debug for Credential {
@@ -136,6 +136,11 @@ impl fmt::Debug for Credential {
 }
 
 impl ProviderTokens {
+    /// Whether there is neither an access token nor an ID token.
+    pub fn is_empty(&self) -> bool {
+        self.access_token.is_none() && self.id_token.is_none()
+    }
+
     /// The form that is sealed and stored.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
@@ -154,10 +159,10 @@ impl Upstream {
     /// # Errors
     /// One line that names the key that is wrong.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, String> {
-        let (providers, lines) = catalog::read(settings)?;
+        let providers = catalog::enabled(settings)?;
         let remembered = Remembered::new(settings.tokens.provider_token_ttl);
         let outbound = Outbound::new(&settings.outbound)?;
-        Ok(Self { outbound, clock, providers, lines, remembered, clients: ClientDocuments::default() })
+        Ok(Self { outbound, clock, providers, remembered, clients: ClientDocuments::default() })
     }
 
     /// The enabled provider of this name, letter by letter.
@@ -170,11 +175,6 @@ impl Upstream {
         self.providers.values()
     }
 
-    /// Every known provider, by name.
-    pub fn catalog(&self) -> impl Iterator<Item = CatalogLine> {
-        self.lines.iter().cloned()
-    }
-
     /// Who presents this.
     ///
     /// # Errors
@@ -183,7 +183,10 @@ impl Upstream {
         let nonce = presented.nonce.as_deref();
         match &presented.credential {
             Credential::Token(token) => self.by_token(provider, token, nonce).await,
-            Credential::Code { code, redirect_uri, code_verifier } => {
+            Credential::Code { code, redirect_uri, code_verifier, beside } => {
+                if !provider.protocol().has_codes() {
+                    return Err(refuse::no_codes(provider));
+                }
                 must_be_fit("code", code)?;
                 if let Some(verifier) = code_verifier {
                     must_be_fit("code_verifier", verifier)?;
@@ -192,7 +195,8 @@ impl Upstream {
                 if redirect_uri.is_some_and(|uri| uri.len() > MAX_TOKEN_BYTES || uri.chars().any(char::is_control)) {
                     return Err(refuse::unfit("redirect_uri", "is too long or has control characters"));
                 }
-                self.by_code(provider, Redemption { code, redirect_uri, code_verifier, nonce }).await
+                let known = Known { callback: beside.clone(), request: beside.clone(), ..Known::default() };
+                self.by_code(provider, Redemption { code, redirect_uri, code_verifier, nonce, known }).await
             }
         }
     }
@@ -205,13 +209,14 @@ impl Upstream {
         if provider.entry.code_prefixes.iter().any(|prefix| token.starts_with(prefix)) {
             return Err(refuse::code_as_token(provider));
         }
-        if jose::looks_like_jwt(token) {
+        if !provider.protocol().has_codes() {
+            return Err(refuse::no_tokens(provider));
+        }
+        if jose::looks_like_jwt(token) && !is_jwt_access_token(provider, token) {
             if !provider.entry.takes_id_tokens() {
                 return Err(refuse::no_id_tokens(provider));
             }
-            if !jose::is_access_token(token) {
-                return self.by_id_token(provider, token, nonce).await;
-            }
+            return self.by_id_token(provider, token, nonce).await;
         }
         // A nonce that nobody can look for must not pass as one that was found.
         if nonce.is_some() {
@@ -239,8 +244,8 @@ impl Upstream {
         let endpoint = provider.entry.endpoints.userinfo.as_ref();
         let endpoint = endpoint.ok_or_else(|| format!("{}: `endpoints.userinfo` is not set", provider.name()))?;
         // Without a token any answer will do: it shows that somebody is there.
-        let url = endpoint.url(&provider.variables(""));
-        let call = Call { method: Method::GET, headers: provider.headers(), ..Call::get(url) };
+        let url = provider.fixed(endpoint).map_err(|error| format!("{}: {error}", provider.name()))?;
+        let call = Call { method: Method::GET, headers: provider.plain_headers(), ..Call::get(url) };
         let answer = self.outbound.call(&provider.lane, call).await;
         let answer = answer.map_err(|failure| format!("{}: user info: {failure}", provider.name()))?;
         if answer.status >= 500 {
@@ -250,78 +255,18 @@ impl Upstream {
     }
 }
 
-impl Provider {
-    /// `None`: not enabled.
-    fn new(
-        entry: Entry,
-        settings: ProviderSettings,
-        extra: BTreeMap<String, String>,
-        max_concurrent_calls: usize,
-    ) -> Result<Option<Self>, String> {
-        let Some(client_id) = settings.client_id.clone() else { return Ok(None) };
-        let empty = |text: &String| text.trim().is_empty();
-        if empty(&client_id) || settings.client_ids.iter().any(empty) {
-            return Err("`client_id` and `client_ids` must not be empty".into());
-        }
-        let secret = settings.client_secret.as_ref().map(|secret| secret.reveal()).unwrap_or_default();
-        if secret.is_empty() && entry.needs_client_secret() {
-            return Err("`client_secret` is not set, and every sign-in needs it".into());
-        }
-        if entry.protocol == Protocol::Oidc && entry.issuer.is_none() {
-            return Err("`issuer` is not set".into());
-        }
-        if let Some(name) = entry.settings.keys().find(|name| !extra.contains_key(*name)) {
-            return Err(format!("`{name}` is not set"));
-        }
-        let client_ids = std::iter::once(client_id).chain(settings.client_ids.iter().cloned()).collect();
-        Ok(Some(Self {
-            issuers: entry.accepted_issuers(),
-            client_ids,
-            extra,
-            lane: Semaphore::new(max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
-            discovery: Cached::default(),
-            keys: Cached::default(),
-            entry,
-            settings,
-        }))
+/// Whether a JWT is an access token and no ID token: it says so by its type (RFC 9068 §2.1), or the provider's access tokens
+/// are JWTs and this one has what only those have.
+fn is_jwt_access_token(provider: &Provider, token: &str) -> bool {
+    if jose::is_access_token(token) {
+        return true;
     }
-
-    /// The backend name.
-    pub fn name(&self) -> &str {
-        &self.entry.name
-    }
-
-    /// The name that people know it by.
-    pub fn title(&self) -> &str {
-        &self.entry.title
-    }
-
-    /// What it speaks.
-    pub fn protocol(&self) -> Protocol {
-        self.entry.protocol
-    }
-
-    fn client_id(&self) -> &str {
-        self.client_ids.first().map(String::as_str).unwrap_or_default()
-    }
-
-    fn secret(&self) -> Option<&str> {
-        self.settings.client_secret.as_ref().map(|secret| secret.reveal()).filter(|secret| !secret.is_empty())
-    }
-
-    fn variables<'a>(&'a self, token: &'a str) -> Variables<'a> {
-        let client_secret = self.secret().unwrap_or_default();
-        Variables { token, client_id: self.client_id(), client_secret, settings: &self.extra }
-    }
-
-    fn headers(&self) -> Vec<(String, String)> {
-        self.entry.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-
-    /// What must not come up in a log when this credential is presented.
-    fn secrets(&self, presented: &str) -> Vec<String> {
-        std::iter::once(presented).chain(self.secret()).map(str::to_owned).collect()
-    }
+    let issues_jwts = provider.entry.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Jwt)
+        || !provider.entry.takes_id_tokens() && provider.entry.access_token.place != TokenPlace::Nowhere;
+    let claims = Jwt::parse(token).map(|jwt| jwt.claims).unwrap_or_default();
+    let is = |name: &str, value: &str| claims.get(name).and_then(Value::as_str) == Some(value);
+    let of_access_token = ["scope", "scp"].iter().any(|name| claims.contains_key(*name));
+    issues_jwts && (of_access_token || is("token_use", "access") || is("typ", "Bearer"))
 }
 
 /// Whether a text can be a token: printable ASCII without blanks (RFC 6749 appendix A), and not longer than 16 KiB.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::guard::{self, Blocked, PublicOnly};
+use crate::protocol::provider::{self, Expression};
 use crate::settings::OutboundSettings;
 
 /// The client, and where its calls may go.
@@ -53,6 +54,7 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
     /// Whether the provider says, by status or header, that we ask too often.
     pub exhausted: bool,
+    headers: header::HeaderMap,
     host: String,
     secrets: Vec<String>,
 }
@@ -190,6 +192,7 @@ impl Outbound {
         let spent = response.headers().get("x-ratelimit-remaining").is_some_and(|left| left == "0");
         let told_to_wait = spent || response.headers().contains_key(header::RETRY_AFTER);
         let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > self.max_answer_bytes {
@@ -198,7 +201,7 @@ impl Outbound {
             body.extend_from_slice(&chunk);
         }
         let exhausted = status == 429 || status == 403 && told_to_wait;
-        Ok(Answer { status, body, exhausted, host: host.to_owned(), secrets })
+        Ok(Answer { status, body, exhausted, headers, host: host.to_owned(), secrets })
     }
 }
 
@@ -207,12 +210,47 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// JSON, also wrapped in a call: `callback( {…} );`.
     pub fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
+        serde_json::from_slice(&self.body).ok().or_else(|| {
+            let text = std::str::from_utf8(&self.body).ok()?.trim();
+            let (function, rest) = text.split_once('(')?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ' ');
+            let inner = rest.trim_end_matches(';').trim_end().strip_suffix(')')?;
+            function.chars().all(is_name).then(|| serde_json::from_str(inner).ok())?
+        })
     }
 
+    /// A JSON object.
     pub fn object(&self) -> Option<Map<String, Value>> {
-        serde_json::from_slice(&self.body).ok()
+        match self.json()? {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// `a=b&c=d`, by a text that looks like it.
+    pub fn form(&self) -> Option<Map<String, Value>> {
+        let text = std::str::from_utf8(&self.body).ok()?.trim();
+        let plain = text.contains('=') && !text.contains(['<', '{', ' ', '\n']);
+        let pairs = || url::form_urlencoded::parse(text.as_bytes()).into_owned();
+        plain.then(|| pairs().map(|(name, value)| (name, Value::String(value))).collect())
+    }
+
+    /// XML, as JSON.
+    pub fn xml(&self) -> Option<Value> {
+        crate::protocol::provider::xml::to_value(std::str::from_utf8(&self.body).ok()?)
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether an expression of the entry's says that this answer means something.
+    pub fn meaning(&self) -> impl Fn(&Option<Expression>) -> bool {
+        let read = self.object().map(|members| provider::Answer::new(members, []));
+        move |rule| read.as_ref().is_some_and(|read| rule.as_ref().is_some_and(|rule| rule.is_true(read)))
     }
 
     /// Host, status and the beginning of the body for the log, without anything that could be a token.

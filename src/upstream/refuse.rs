@@ -64,6 +64,57 @@ pub(super) fn id_token_rejected(provider: &Provider, why: &str) -> OAuthError {
     grant(Reason::TokenRejected, description)
 }
 
+/// An access token of a provider that does not say by it who the person is.
+pub(super) fn access_token_is_not_enough(provider: &Provider) -> OAuthError {
+    let title = provider.title();
+    let instead = if provider.entry.takes_id_tokens() { "an ID token or a `code`" } else { "a `code`" };
+    let description =
+        format!("An access token of {title} alone does not say who the person is. Send {instead} instead.");
+    grant(Reason::WrongTokenKind, description)
+}
+
+/// A protocol that knows neither tokens nor codes.
+pub(super) fn no_tokens(provider: &Provider) -> OAuthError {
+    let title = provider.title();
+    let description =
+        format!("{title} gives no tokens: people sign in with it in a browser (GET login/{}).", provider.name());
+    grant(Reason::WrongTokenKind, description)
+}
+
+/// As [`no_tokens`], for a code.
+pub(super) fn no_codes(provider: &Provider) -> OAuthError {
+    let title = provider.title();
+    let description = format!(
+        "{title} gives no authorization codes: people sign in with it in a browser (GET login/{}).",
+        provider.name()
+    );
+    grant(Reason::WrongTokenKind, description)
+}
+
+/// What an entry demands of a person is not met.
+pub(super) fn not_allowed(provider: &Provider, why: &str) -> OAuthError {
+    grant(Reason::PersonNotAllowed, format!("This account of {} may not come in: {why}.", provider.title()))
+}
+
+/// An answer that names another issuer (RFC 9207).
+pub(super) fn other_providers_answer(provider: &Provider) -> OAuthError {
+    let description = format!("This answer is not one of {}. Start the sign-in again.", provider.title());
+    grant(Reason::CodeRejected, description)
+}
+
+pub(super) fn refresh_rejected(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!("{} has ended this access: the person must sign in with it again.", provider.title());
+    grant(Reason::TokenRejected, description).with_cause(cause)
+}
+
+pub(super) fn cannot_be_refreshed(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "The token of {} has expired and there is nothing to renew it with: the person must sign in with it again.",
+        provider.title()
+    );
+    grant(Reason::TokenExpired, description)
+}
+
 pub(super) fn token_rejected(provider: &Provider, cause: Cause) -> OAuthError {
     let description = format!(
         "{} does not accept this access token: it is unknown there, revoked, expired, or lacks the scope to read the \

@@ -1,7 +1,8 @@
-//! URL templates: `https://host/v{api_version}/me?fields=id&proof={appsecret_proof}`.
+//! URL templates: `https://host/v{api_version}/users/{=token_answer.user_id}?proof={appsecret_proof}`.
 //!
-//! A value goes into a URL percent-encoded, always: nothing that a client sent can end a parameter or begin a header. And
-//! what a client sent never stands before the `?`, where `..` would be a path.
+//! `{name}` is a variable, `{=expression}` what an expression finds in the answers so far, `{{` and `}}` are braces. A value goes into a URL
+//! percent-encoded, always: nothing that somebody sent can end a parameter, climb a path or begin a header. Only a setting
+//! of the kinds `url` and `host` stands as it is, because it was checked when it was read.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ use aws_lc_rs::hmac;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, de};
 
+use super::expression::{Answer, Expression};
+use super::setting::{Setting, SettingKind, SettingRule};
 use crate::hex;
 
 /// RFC 3986 §2.3: everything but the unreserved characters.
@@ -18,16 +21,17 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 const BUILT_IN: &[&str] = &["token", "client_id", "client_secret", "appsecret_proof", "app_token", "app_token_proof"];
 
 /// A text with `{variables}`, compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Template {
     source: String,
     parts: Vec<Part>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Part {
     Text(String),
     Variable(String),
+    Expression(Expression),
 }
 
 /// What a template's variables stand for.
@@ -40,8 +44,15 @@ pub struct Variables<'a> {
     /// Our secret there.
     pub client_secret: &'a str,
     /// What the operator set beside.
-    pub settings: &'a BTreeMap<String, String>,
+    pub settings: &'a BTreeMap<String, Setting>,
+    /// The answers so far.
+    pub answer: &'a Answer,
 }
+
+/// An expression in a template found nothing that can stand there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{{={0}}}` found nothing that can stand there")]
+pub struct NothingThere(pub String);
 
 impl Variables<'_> {
     fn get(&self, name: &str) -> String {
@@ -53,7 +64,7 @@ impl Variables<'_> {
             "appsecret_proof" => self.proof(self.token),
             "app_token" => app_token(),
             "app_token_proof" => self.proof(&app_token()),
-            setting => self.settings.get(setting).cloned().unwrap_or_default(),
+            setting => self.settings.get(setting).map(Setting::text).unwrap_or_default().to_owned(),
         }
     }
 
@@ -68,72 +79,165 @@ impl Template {
     /// Compiles a template.
     ///
     /// # Errors
-    /// A sentence, where a brace has no partner.
+    /// A sentence, where a brace has no partner or an expression is none.
     pub fn parse(source: &str) -> Result<Self, String> {
         let bad = || format!("`{source}`: a brace has no partner");
         let mut parts = Vec::new();
+        let mut text = String::new();
         let mut rest = source;
-        while let Some((text, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or_else(bad)?;
-            if text.contains('}') || name.is_empty() || name.contains('{') {
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            text.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+                text.extend(brace.chars().next());
+                rest = after;
+                continue;
+            }
+            let (name, after) = brace.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(bad)?;
+            if name.is_empty() || name.contains('{') {
                 return Err(bad());
             }
-            parts.push(Part::Text(text.to_owned()));
-            parts.push(Part::Variable(name.to_owned()));
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            parts.push(match name.strip_prefix('=') {
+                Some(expression) => Part::Expression(Expression::parse(expression)?),
+                None => Part::Variable(name.to_owned()),
+            });
             rest = after;
         }
-        if rest.contains('}') {
-            return Err(bad());
-        }
-        parts.push(Part::Text(rest.to_owned()));
+        text.push_str(rest);
+        parts.push(Part::Text(text));
         Ok(Self { source: source.to_owned(), parts })
     }
 
-    /// The URL: every value percent-encoded.
-    pub fn url(&self, variables: &Variables<'_>) -> String {
-        self.fill(|name| utf8_percent_encode(&variables.get(name), ENCODED).to_string())
+    /// As it was written.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
-    /// The text as it is, for a JSON or form body that encodes by itself.
-    pub fn plain(&self, variables: &Variables<'_>) -> String {
-        self.fill(|name| variables.get(name))
+    /// The URL: every value percent-encoded, but for settings that are URLs or hosts themselves. An expression at the very
+    /// beginning gives the whole address; [`Template::host_is_from_answer`] says that its host must be looked at.
+    ///
+    /// # Errors
+    /// [`NothingThere`]: a value is missing, or would climb a path.
+    pub fn url(&self, variables: &Variables<'_>) -> Result<String, NothingThere> {
+        let mut url = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => url.push_str(text),
+                Part::Expression(expression) if url.is_empty() => {
+                    url.push_str(&found(expression, variables)?);
+                }
+                Part::Expression(expression) => {
+                    let value = found(expression, variables)?;
+                    if in_path(&url) && matches!(value.as_str(), "." | "..") {
+                        return Err(NothingThere(expression.source().to_owned()));
+                    }
+                    url.extend(utf8_percent_encode(&value, ENCODED));
+                }
+                // Only these are URLs, hosts or words, and were checked.
+                Part::Variable(name) if in_authority(&url) => url.push_str(&variables.get(name)),
+                Part::Variable(name) => {
+                    let value = variables.get(name);
+                    if in_path(&url) && matches!(value.as_str(), "." | "..") {
+                        return Err(NothingThere(name.clone()));
+                    }
+                    url.extend(utf8_percent_encode(&value, ENCODED));
+                }
+            }
+        }
+        Ok(url)
     }
 
-    fn fill(&self, value: impl Fn(&str) -> String) -> String {
-        self.parts
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => text.clone(),
-                Part::Variable(name) => value(name),
-            })
-            .collect()
+    /// The text as it is, for a header, or a JSON or form body that encodes by itself.
+    ///
+    /// # Errors
+    /// As [`Template::url`].
+    pub fn plain(&self, variables: &Variables<'_>) -> Result<String, NothingThere> {
+        let mut plain = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => plain.push_str(text),
+                Part::Variable(name) => plain.push_str(&variables.get(name)),
+                Part::Expression(expression) => plain.push_str(&found(expression, variables)?),
+            }
+        }
+        Ok(plain)
     }
 
     fn variables(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Variable(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+            _ => None,
         })
     }
 
+    /// The expressions in it.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Expression(expression) => Some(expression),
+            _ => None,
+        })
+    }
+
+    /// Whether it needs an answer of the provider's first.
+    pub fn needs_an_answer(&self) -> bool {
+        self.expressions().next().is_some()
+    }
+
+    /// Whether its host comes out of an answer, so that it must be on the entry's list (`endpoints.hosts`).
+    pub fn host_is_from_answer(&self) -> bool {
+        let mut before = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => before.push_str(text),
+                Part::Variable(_) => before.push('x'),
+                Part::Expression(_) if in_authority(&before) => return true,
+                Part::Expression(_) => before.push('x'),
+            }
+        }
+        false
+    }
+
     /// Refuses a variable that is neither built in nor a setting of the entry.
-    pub(super) fn known(&self, is_setting: impl Fn(&str) -> bool) -> Result<(), String> {
-        match self.variables().find(|name| !BUILT_IN.contains(name) && !is_setting(name)) {
+    pub(super) fn known(&self, settings: &BTreeMap<String, SettingRule>) -> Result<(), String> {
+        match self.variables().find(|name| !BUILT_IN.contains(name) && !settings.contains_key(*name)) {
             None => Ok(()),
             Some(name) => Err(format!("`{}`: there is no variable `{{{name}}}`", self.source)),
         }
     }
 
-    /// Refuses what is no http URL, and a presented token before its `?`.
-    pub(super) fn check_url(&self) -> Result<(), String> {
+    /// Refuses what is no http URL, a secret before its `?`, and a variable in the host that could be anything.
+    pub(super) fn check_url(&self, settings: &BTreeMap<String, SettingRule>) -> Result<(), String> {
         let source = &self.source;
-        let parsed = url::Url::parse(&self.fill(|_| "x".to_owned()));
+        let mut url = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => url.push_str(text),
+                Part::Expression(_) if url.is_empty() => url.push_str("https://x.example/x"),
+                Part::Expression(_) => url.push('x'),
+                Part::Variable(name) => {
+                    let kind = settings.get(name).map(|rule| rule.kind);
+                    let fits = match kind {
+                        Some(SettingKind::Url) => url.is_empty(),
+                        Some(SettingKind::Host) => url.ends_with("://"),
+                        Some(SettingKind::Word) => !url.is_empty(),
+                        Some(SettingKind::Text) => !in_authority(&url),
+                        Some(SettingKind::Secret) => in_query(&url),
+                        Some(_) => false,
+                        None if name == "client_id" => !in_authority(&url),
+                        None if name == "token" => !in_authority(&url),
+                        None => in_query(&url),
+                    };
+                    if !fits {
+                        return Err(format!("`{source}`: `{{{name}}}` cannot stand there"));
+                    }
+                    url.push_str(if kind == Some(SettingKind::Url) { "https://x.example" } else { "x" });
+                }
+            }
+        }
+        let parsed = url::Url::parse(&url);
         if !parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             return Err(format!("`{source}` is not an http or https URL"));
-        }
-        let path = source.split('?').next().unwrap_or_default();
-        if ["{token}", "{client_secret}", "{app_token}"].iter().any(|variable| path.contains(variable)) {
-            return Err(format!("`{source}`: a token or a secret stands only after the `?`"));
         }
         Ok(())
     }
@@ -143,6 +247,24 @@ impl Template {
         self.variables()
             .any(|name| matches!(name, "client_secret" | "appsecret_proof" | "app_token" | "app_token_proof"))
     }
+}
+
+fn found(expression: &Expression, variables: &Variables<'_>) -> Result<String, NothingThere> {
+    let nothing = || NothingThere(expression.source().to_owned());
+    expression.identifier(variables.answer).or_else(|| expression.plain(variables.answer)).ok_or_else(nothing)
+}
+
+/// Whether what comes next still belongs to scheme, host or port.
+fn in_authority(before: &str) -> bool {
+    before.split_once("://").is_none_or(|(_, rest)| !rest.contains(['/', '?', '#']))
+}
+
+fn in_query(before: &str) -> bool {
+    before.contains('?')
+}
+
+fn in_path(before: &str) -> bool {
+    !in_authority(before) && !in_query(before)
 }
 
 impl<'de> Deserialize<'de> for Template {

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use vestibule::clock::Clock;
-use vestibule::upstream::{CatalogLine, Upstream};
+use vestibule::upstream::{self, CatalogLine};
 
 use crate::configuration::Loaded;
 use crate::outcome::{Failure, Outcome, Output, print};
@@ -24,19 +23,21 @@ pub enum ProviderCommand {
 }
 
 pub(super) fn run(loaded: Loaded, command: &ProviderCommand) -> Outcome {
-    let upstream = Upstream::new(&loaded.settings, Clock::default()).map_err(Failure::Configuration)?;
-    let lines: Vec<CatalogLine> = upstream.catalog().collect();
+    let lines = upstream::lines(&loaded.settings).map_err(Failure::Configuration)?;
     match command {
         ProviderCommand::List(output) => {
             let all: Vec<Value> = lines.iter().map(as_json).collect();
             print(*output, &Value::Array(all), || {
                 let mut text = String::new();
                 for line in &lines {
-                    let enabled = if line.enabled { "enabled" } else { "-" };
+                    let state = if line.enabled { "enabled" } else { line.entry.status.as_str() };
                     let _ = writeln!(
                         text,
-                        "{:<24} {:<8} {:<8} audience check: {}",
-                        line.name, line.protocol, enabled, line.audience_check
+                        "{:<28} {:<8} {:<10} audience check: {}",
+                        line.name,
+                        line.entry.protocol.as_str(),
+                        state,
+                        line.audience_check
                     );
                 }
                 text
@@ -47,30 +48,63 @@ pub(super) fn run(loaded: Loaded, command: &ProviderCommand) -> Outcome {
             let line = line.ok_or_else(|| {
                 Failure::Refused(format!("no provider `{name}`; `vestibule provider list` shows all"))
             })?;
-            print(*output, &as_json(line), || {
-                let mut text = format!("{} ({})\n", line.title, line.name);
-                let _ = writeln!(text, "protocol        {}", line.protocol);
-                let _ = writeln!(text, "enabled         {}", if line.enabled { "yes" } else { "no" });
-                let _ = writeln!(text, "audience check  {}", line.audience_check);
-                let _ = writeln!(text, "needs           {}", line.needs.join(", "));
-                if !line.enabled {
-                    let _ = writeln!(text, "\nTo enable it:\n[providers.{}]", line.name);
-                    for need in &line.needs {
-                        let _ = writeln!(text, "{need} = \"…\"");
-                    }
-                }
-                text
-            });
+            let mut value = as_json(line);
+            value["entry"] = serde_json::to_value(&line.table).unwrap_or_default();
+            value["changed"] = json!(line.changed);
+            print(*output, &value, || describe(line));
         }
     }
     Ok(())
 }
 
+/// The whole entry, with what the operator changed.
+fn describe(line: &CatalogLine) -> String {
+    let entry = &line.entry;
+    let mut text = format!("{} ({})\n", entry.title, line.name);
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<15} {value}");
+    };
+    row("protocol", entry.protocol.as_str());
+    row("status", entry.status.as_str());
+    if let Some(note) = &entry.note {
+        row("note", note);
+    }
+    row("enabled", if line.enabled { "yes" } else { "no" });
+    row("audience check", line.audience_check);
+    row("needs", &line.needs.join(", "));
+    if let Some(register) = &entry.register {
+        row("register at", register);
+    }
+    for (name, rule) in &entry.settings {
+        let default = match &rule.default {
+            Some(default) => format!("default {default}"),
+            None if rule.optional => "optional".to_owned(),
+            None => "must be set".to_owned(),
+        };
+        let what = rule.description.as_deref().map(|what| format!(": {what}")).unwrap_or_default();
+        row("setting", &format!("{name} ({}, {default}){what}", rule.kind.as_str()));
+    }
+    row("changed by you", if line.changed.is_empty() { "nothing" } else { "" });
+    for key in &line.changed {
+        let _ = writeln!(text, "  {key}");
+    }
+    if !line.enabled && !line.is_shut_down() {
+        let _ = writeln!(text, "\nTo enable it:\n[providers.{}]", line.name);
+        for need in &line.needs {
+            let _ = writeln!(text, "{need} = \"…\"");
+        }
+    }
+    let _ = writeln!(text, "\nIts entry:\n{}", toml::to_string(&line.table).unwrap_or_default());
+    text
+}
+
 fn as_json(line: &CatalogLine) -> Value {
     json!({
         "name": line.name,
-        "title": line.title,
-        "protocol": line.protocol,
+        "title": line.entry.title,
+        "protocol": line.entry.protocol.as_str(),
+        "status": line.entry.status.as_str(),
+        "note": line.entry.note,
         "needs": line.needs,
         "enabled": line.enabled,
         "audience_check": line.audience_check,

@@ -10,6 +10,7 @@ mod canonical;
 mod certificate;
 mod encryption;
 mod instant;
+pub(super) mod journey;
 mod metadata;
 mod person;
 mod refusal;

@@ -95,9 +95,9 @@ impl SignedIn {
             uid: format!("{}:{uid}", self.idp),
             username: self.value(settings.attr_username.as_deref(), USERNAME)?,
             email: self.value(settings.attr_email.as_deref(), EMAIL)?,
-            email_verified: false,
             first_name: self.value(settings.attr_first_name.as_deref(), FIRST_NAME)?,
             last_name: self.value(settings.attr_last_name.as_deref(), LAST_NAME)?,
+            ..Profile::default()
         };
         if let Some(full_name) = self.value(settings.attr_full_name.as_deref(), FULL_NAME)? {
             profile.split_full_name(&full_name);

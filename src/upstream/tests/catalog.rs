@@ -15,28 +15,19 @@ fn what_is_configured_is_enabled_and_everything_is_listed() {
     for unknown in ["facebook", "GitHub", "github ", "", "nope", "../x"] {
         assert!(upstream.provider(unknown).is_none(), "{unknown}");
     }
-    let lines: Vec<_> = upstream
-        .catalog()
-        .map(|line| {
-            format!(
-                "{} {} [{}] {} {}",
-                line.name,
-                line.protocol,
-                line.needs.join(" "),
-                line.enabled,
-                line.audience_check
-            )
-        })
-        .collect();
-    assert_eq!(
-        lines,
-        [
-            "facebook oauth2 [client_id client_secret] false access token",
-            "github oauth2 [client_id client_secret] true access token",
-            "google-oauth2 oauth2 [client_id] false access token and ID token",
-            "oidc oidc [client_id issuer] false ID token only",
-        ]
-    );
+    let all =
+        crate::upstream::lines(&settings("[providers.github]\nclient_id = 'x'\nclient_secret = 'y'\ntitle = 'Ours'"))
+            .unwrap();
+    let line = |name: &str| {
+        let line = all.iter().find(|line| line.name == name).unwrap();
+        let protocol = line.entry.protocol.as_str();
+        let needs = line.needs.join(" ");
+        format!("{protocol} [{needs}] {} {} {:?}", line.enabled, line.audience_check, line.changed)
+    };
+    assert_eq!(line("facebook"), "oauth2 [client_id client_secret] false access token []");
+    assert_eq!(line("github"), "oauth2 [client_id client_secret] true access token [\"title\"]");
+    assert_eq!(line("google-oauth2"), "oauth2 [client_id] false access token and ID token []");
+    assert_eq!(line("oidc"), "oidc [client_id issuer] false ID token only []");
 }
 
 #[test]
@@ -46,10 +37,10 @@ fn a_wrong_key_is_named() {
         ("[providers.github]\nclient_id = ''\nclient_secret = 'y'", "providers.github: `client_id`"),
         ("[providers.google-oauth2]\nclient_id = 'x'\ncleint_ids = []", "providers.google-oauth2.cleint_ids"),
         ("[providers.github.audience]\nmetod = 'GET'", "providers.github.audience.metod"),
-        ("[providers.github.audience]\nmethod = 'DELETE'", "providers.github: "),
+        ("[providers.github.audience]\nmethod = 'PATCH'", "providers.github: "),
         ("[providers.nope]\nclient_id = 'x'", "providers.nope.protocol"),
         ("[providers.corp]\nprotocol = 'oidc'\nclient_id = 'x'", "providers.corp: `issuer`"),
-        ("[providers.corp]\nprotocol = 'saml'\nclient_id = 'x'", "providers.corp: "),
+        ("[providers.corp]\nprotocol = 'carrier pigeon'\nclient_id = 'x'", "providers.corp: "),
         (
             "[outbound.origin_map]\n'https://x.example/path' = 'http://127.0.0.1:1'",
             "outbound.origin_map.\"https://x.example/path\"",
@@ -84,7 +75,7 @@ async fn an_operators_key_wins_over_the_catalogs() {
         "",
     )
     .await;
-    world.google().json(CORP_USERINFO, 200, json!({"uid": 7, "sub": "x"}));
+    world.google().json(CORP_USERINFO, 200, json!({"uid": 7, "sub": "x", "email_verified": true}));
 
     assert_eq!(world.token("google-oauth2", "ya29.x").await.unwrap().profile.uid, "7");
     assert_eq!(world.provider("google-oauth2").title(), "G");
@@ -95,7 +86,7 @@ fn a_version_of_the_api_goes_into_every_address() {
     let upstream = build("[providers.facebook]\nclient_id = 'x'\nclient_secret = 'y'\napi_version = '25.0'").unwrap();
     let provider = upstream.provider("facebook").unwrap();
 
-    let userinfo = provider.entry.endpoints.userinfo.as_ref().unwrap().url(&provider.variables("t"));
+    let userinfo = provider.fixed(provider.entry.endpoints.userinfo.as_ref().unwrap()).unwrap();
 
     assert!(userinfo.starts_with("https://graph.facebook.com/v25.0/me?"), "{userinfo}");
 }

@@ -8,6 +8,7 @@ async fn redeem(world: &World, provider: &str, nonce: Option<&str>) -> Result<Id
         code: "4/c&d".into(),
         redirect_uri: Some("https://app.example/cb?a=b".into()),
         code_verifier: Some("verifier".into()),
+        beside: serde_json::Map::new(),
     };
     let presented = Presented { credential, nonce: nonce.map(str::to_owned) };
     world.upstream.identify(world.provider(provider), &presented).await
@@ -165,8 +166,12 @@ async fn what_is_no_code_is_refused_without_a_call() {
         ("a", None, Some("é"), "code_verifier"),
     ] {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let credential =
-            Credential::Code { code: code.into(), redirect_uri: own(redirect_uri), code_verifier: own(code_verifier) };
+        let credential = Credential::Code {
+            code: code.into(),
+            redirect_uri: own(redirect_uri),
+            code_verifier: own(code_verifier),
+            beside: serde_json::Map::new(),
+        };
         let presented = Presented { credential, nonce: None };
         let error = world.upstream.identify(world.provider("github"), &presented).await.unwrap_err();
         assert_eq!((error.code, error.field), (ErrorCode::InvalidRequest, Some(field)));

@@ -72,7 +72,7 @@ async fn an_answer_is_read_up_to_the_limit_and_no_further() {
         world.google().on(GOOGLE_USERINFO, reply);
         world.refused("google-oauth2", "ya29.x").await.is(502, Reason::ProviderUnreachable).says("far more");
     }
-    let mut fits = br#"{"sub": "1"}"#.to_vec();
+    let mut fits = br#"{"sub": "1", "email_verified": true}"#.to_vec();
     fits.resize(65_536, b' ');
     world.google().on(GOOGLE_USERINFO, Reply::Answer(200, vec![], fits.into()));
     assert!(world.token("google-oauth2", "ya29.x").await.is_ok());
@@ -94,8 +94,9 @@ async fn a_provider_that_is_not_there_or_speaks_no_http_is_unreachable() {
         let settings = settings(&format!("{map}{PROVIDERS}"));
         let upstream = Upstream::new(&settings, Clock::default()).unwrap();
         let world = World { upstream: Arc::new(upstream), stand: StandIn::default(), clock: Clock::default() };
-        let refusal =
-            Refusal(world.upstream.profile(world.provider("google-oauth2"), "ya29.secret").await.unwrap_err());
+        let provider = world.provider("google-oauth2");
+        let refusal = world.upstream.person(provider, "ya29.secret", &person::Known::default()).await.err().unwrap();
+        let refusal = Refusal(refusal);
         refusal.is(503, Reason::ProviderUnreachable).says("cannot be reached");
         assert!(!refusal.cause().contains("secret"));
     }

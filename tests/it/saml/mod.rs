@@ -93,9 +93,9 @@ fn a_signed_assertion_and_a_signed_response_are_believed() {
             uid: "work:ada".into(),
             username: Some("ada".into()),
             email: Some("ada@example.com".into()),
-            email_verified: false,
             first_name: Some("Ada".into()),
             last_name: Some("Lovelace".into()),
+            ..Profile::default()
         };
         assert_eq!(world.ours.profile(&who).unwrap(), expected);
         let answer = world.ours.answer(&who).unwrap();
