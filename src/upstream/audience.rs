@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::keys::{keys, newer_keys};
 use super::outbound::{Body, Call};
 use super::person::{Known, with_token};
+use super::token_endpoint::filled;
 use super::{Provider, Upstream, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::jose::LEEWAY;
@@ -117,8 +118,9 @@ impl Upstream {
         token: &str,
     ) -> Result<Proof, OAuthError> {
         let rejected = |why: &str| refuse::token_rejected(provider, why.to_owned());
-        let jwt = Jwt::parse(token).ok_or_else(|| rejected("the access token is no JWT"))?;
-        let issuers = provider.issuers_for(token);
+        // Some of a provider's tokens are JWTs and some are not: of those nobody knows for whom they are.
+        let Some(jwt) = Jwt::parse(token) else { return Err(refuse::unproven_audience(provider)) };
+        let issuers = self.issuers(provider, token).await?;
         if !jwt.text("iss").is_some_and(|issuer| issuers.iter().any(|known| known == issuer)) {
             return Err(refuse::other_issuer(provider));
         }
@@ -149,20 +151,17 @@ fn audience_call(provider: &Provider, check: &AudienceCheck, token: &str) -> Res
     let answer = Known::default().answer(provider, token);
     let variables = provider.variables(token, &answer);
     let unfilled = |error: provider::NothingThere| refuse::misconfigured(provider, error.to_string());
-    let fields = |map: &std::collections::BTreeMap<String, provider::Template>| {
-        map.iter().map(|(name, value)| Ok((name.clone(), value.plain(&variables)?))).collect::<Result<Vec<_>, _>>()
-    };
     let body = match (&check.json, &check.form) {
         (Some(json), _) => {
-            let fields = fields(json).map_err(unfilled)?;
+            let fields = filled(json, &variables).map_err(unfilled)?;
             Body::Json(fields.into_iter().map(|(name, value)| (name, json!(value))).collect())
         }
-        (None, Some(form)) => Body::Form(fields(form).map_err(unfilled)?),
+        (None, Some(form)) => Body::Form(filled(form, &variables).map_err(unfilled)?),
         (None, None) => Body::None,
     };
     let url = check.url.as_ref().ok_or_else(|| refuse::misconfigured(provider, "no `audience.url`".into()))?;
     let mut headers = provider.headers(&variables);
-    headers.extend(fields(&check.headers).map_err(unfilled)?);
+    headers.extend(filled(&check.headers, &variables).map_err(unfilled)?);
     let basic = || (provider.client_id().to_owned(), provider.secret().unwrap_or_default().to_owned());
     let mut call = Call {
         method: match check.method {

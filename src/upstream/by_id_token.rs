@@ -1,6 +1,6 @@
 //! A person by their ID token: verified here, against keys that are in memory (OpenID Connect Core §3.1.3.7).
 
-use super::keys::{keys, newer_keys};
+use super::keys::{discovery, keys, newer_keys};
 use super::person::Known;
 use super::{Identified, Provider, ProviderTokens, Upstream, quirk, refuse};
 use crate::protocol::OAuthError;
@@ -38,6 +38,16 @@ impl Upstream {
         Ok(verified)
     }
 
+    /// The issuers that may stand in this JWT.
+    pub(super) async fn issuers(&self, provider: &Provider, jwt: &str) -> Result<Vec<String>, OAuthError> {
+        if provider.entry.issuer.is_some() {
+            return Ok(provider.issuers_for(jwt, None));
+        }
+        let found = discovery(&self.outbound, provider, self.clock.now()).await;
+        let document = found.map_err(|error| error.refusal(provider))?;
+        Ok(provider.issuers_for(jwt, Some(&document.issuer)))
+    }
+
     async fn verify_signed(
         &self,
         provider: &Provider,
@@ -46,7 +56,7 @@ impl Upstream {
         now: i64,
     ) -> Result<VerifiedIdToken, OAuthError> {
         let rule = &provider.entry.id_token;
-        let issuers = provider.issuers_for(token);
+        let issuers = self.issuers(provider, token).await?;
         let expected = Expected {
             issuers: &issuers,
             client_ids: &provider.client_ids,

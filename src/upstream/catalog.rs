@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Provider, quirk};
 use crate::protocol::provider::source::{locate, parse_source};
-use crate::protocol::provider::{ENTRY_KEYS, Entry, EntryError, Protocol, Setting, Status, merge, unknown_key};
+use crate::protocol::provider::{
+    ENTRY_KEYS, Entry, EntryError, Protocol, Setting, Status, merge, unknown_key, with_standards,
+};
 use crate::settings::{ProviderSettings, Settings};
 
 /// The catalog's files, by name.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
-
-/// What an operator's own OpenID Connect provider starts from.
-const OIDC: &str = "oidc";
 
 /// A line of `vestibule provider list`.
 #[derive(Clone, Debug)]
@@ -170,14 +169,15 @@ impl Known {
         if entry.needs_client_secret() || quirk::needs_client_secret(entry) {
             needs.push("client_secret".into());
         }
-        if entry.protocol == Protocol::Oidc && (entry.issuer.is_none() || self.ours.entry.contains_key("issuer")) {
+        let says_issuer = entry.issuer.is_some() || entry.discovery.is_some();
+        if entry.protocol == Protocol::Oidc && (!says_issuer || self.ours.entry.contains_key("issuer")) {
             needs.push("issuer".into());
         }
         let must = entry.settings.iter().filter(|(_, rule)| rule.default.is_none() && !rule.optional);
         needs.extend(must.map(|(name, _)| name.clone()));
         let by_access_token = entry.audience.is_some() && entry.takes_access_tokens();
         let by_id_token = entry.takes_id_tokens() || entry.protocol == Protocol::Oidc;
-        let mut table = self.table.clone();
+        let mut table = with_standards(self.table.clone());
         table.remove("example");
         CatalogLine {
             name: entry.name.clone(),
@@ -203,14 +203,8 @@ fn base(name: &str, known: toml::Table, over: &toml::Table) -> Option<toml::Tabl
     if !known.is_empty() {
         return Some(known);
     }
-    let mut table: toml::Table = match over.get("protocol").and_then(toml::Value::as_str)? {
-        "oidc" => embedded(OIDC)?.parse().ok()?,
-        _ => toml::Table::new(),
-    };
-    table.remove("example");
-    table.insert("name".into(), name.into());
-    table.insert("title".into(), name.into());
-    Some(table)
+    over.get("protocol")?;
+    Some(toml::Table::from_iter([("name".into(), name.into()), ("title".into(), name.into())]))
 }
 
 /// The operator's keys: those of the entry, and the values of its settings.

@@ -238,6 +238,10 @@ impl Upstream {
             all.retain(|(own, _)| own != name);
             all.push((name.clone(), value.clone()));
         }
+        // Those that look at the fragment compare the whole address with a pattern.
+        if rule.fragment.is_some() {
+            all.sort();
+        }
         let mut url = reqwest::Url::parse(&endpoint)
             .map_err(|_| refuse::misconfigured(provider, "its authorization endpoint is no address".into()))?;
         url.query_pairs_mut().extend_pairs(all);

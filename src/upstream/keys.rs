@@ -137,7 +137,7 @@ impl<T> Cached<T> {
 /// What we use of a discovery document.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Discovery {
-    issuer: String,
+    pub issuer: String,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
     pub userinfo_endpoint: Option<String>,

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::outbound::{self, Body, Call};
+use super::token_endpoint::filled;
 use super::{Provider, Upstream, keys, quirk, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::profile::Profile;
@@ -138,7 +139,9 @@ impl Upstream {
         let value = accepted(provider, rule, &answer)?;
         match value {
             Value::Object(members) => Ok(Some(members)),
-            list @ Value::Array(_) => Ok(Some(Map::from_iter([("list".to_owned(), list)]))),
+            list @ Value::Array(_) if provider.entry.claims.uid.source().contains("list") => {
+                Ok(Some(Map::from_iter([("list".to_owned(), list)])))
+            }
             text @ Value::String(_) if rule.answer_header.is_some() => {
                 Ok(Some(Map::from_iter([("answer_header".to_owned(), text)])))
             }
@@ -198,13 +201,12 @@ fn one_subject(
 
 /// The person that the answers describe, if they meet what the entry demands.
 pub(super) fn person_of(provider: &Provider, answer: Answer) -> Result<Person, OAuthError> {
-    for requirement in &provider.entry.require {
-        if !requirement.that.is_true(&answer) {
-            return Err(refuse::not_allowed(provider, &requirement.otherwise));
-        }
-    }
     let profile = provider.entry.claims.profile(&answer, &provider.entry.extra);
     let profile = profile.map_err(|error| refuse::profile_incomplete(provider, error.to_string()))?;
+    let unmet = provider.entry.require.iter().find(|requirement| !requirement.that.is_true(&answer));
+    if let Some(unmet) = unmet {
+        return Err(refuse::not_allowed(provider, &unmet.otherwise));
+    }
     Ok(Person { profile, answer })
 }
 
@@ -218,17 +220,12 @@ fn about_person(
     let place = &provider.entry.access_token;
     let mut headers = provider.headers(variables);
     let unfilled = |error: provider::NothingThere| refuse::profile_incomplete(provider, error.to_string());
-    for (name, value) in &rule.headers {
-        headers.push((name.clone(), value.plain(variables).map_err(unfilled)?));
-    }
-    let mut form = Vec::new();
-    for (name, value) in rule.form.iter().flatten() {
-        form.push((name.clone(), value.plain(variables).map_err(unfilled)?));
-    }
+    headers.extend(filled(&rule.headers, variables).map_err(unfilled)?);
+    let form = rule.form.as_ref().map(|form| filled(form, variables)).transpose().map_err(unfilled)?;
     let mut call = Call { headers, secrets: provider.secrets(variables.token), ..Call::get(url) };
     if rule.method == Some(provider::Method::Post) || rule.form.is_some() {
         call.method = Method::POST;
-        call.body = Body::Form(form);
+        call.body = form.map_or(Body::None, Body::Form);
     }
     with_token(place, &mut call, variables.token);
     quirk::sign(provider, &mut call, variables.token)?;

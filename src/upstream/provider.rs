@@ -63,7 +63,7 @@ impl Provider {
         if secret.is_empty() && (entry.needs_client_secret() || quirk::needs_client_secret(&entry)) {
             return Err("`client_secret` is not set, and every sign-in needs it".into());
         }
-        if entry.protocol == Protocol::Oidc && entry.issuer.is_none() {
+        if entry.protocol == Protocol::Oidc && entry.issuer.is_none() && entry.discovery.is_none() {
             return Err("`issuer` is not set".into());
         }
         let must = entry.settings.iter().filter(|(_, rule)| !rule.optional);
@@ -83,7 +83,7 @@ impl Provider {
         };
         let fixed = provider.entry.issuer.iter().chain(&provider.entry.issuers);
         let fixed = fixed.filter(|issuer| !issuer.needs_an_answer());
-        provider.issuers = fixed.filter_map(|issuer| provider.fixed(issuer).ok()).collect();
+        provider.issuers = fixed.filter_map(|issuer| provider.fixed_text(issuer).ok()).collect();
         quirk::check(&provider)?;
         #[cfg(feature = "saml")]
         if provider.protocol() == Protocol::Saml {
@@ -157,6 +157,12 @@ impl Provider {
         template.url(&self.variables("", &nothing))
     }
 
+    /// As [`Provider::fixed`], with nothing encoded.
+    fn fixed_text(&self, template: &Template) -> Result<String, NothingThere> {
+        let nothing = Answer::new(Map::new(), [("settings".to_owned(), self.shown_settings())]);
+        template.plain(&self.variables("", &nothing))
+    }
+
     /// An endpoint's URL. A host that came out of an answer must be one of `endpoints.hosts`.
     ///
     /// # Errors
@@ -183,7 +189,8 @@ impl Provider {
     /// The headers that go with every call.
     pub(super) fn headers(&self, variables: &Variables<'_>) -> Vec<(String, String)> {
         let headers = self.entry.headers.iter();
-        headers.filter_map(|(name, value)| Some((name.clone(), value.plain(variables).ok()?))).collect()
+        let value = |value: &Template| value.plain(variables).ok().filter(|text| !text.is_empty());
+        headers.filter_map(|(name, template)| Some((name.clone(), value(template)?))).collect()
     }
 
     /// As [`Provider::headers`], for a call that no token goes along with.
@@ -205,31 +212,37 @@ impl Provider {
         if let Some(discovery) = &self.entry.discovery {
             return self.fixed(discovery).ok();
         }
-        let issuer = self.entry.issuer.as_ref().and_then(|issuer| self.fixed(issuer).ok())?;
+        let issuer = self.entry.issuer.as_ref().and_then(|issuer| self.fixed_text(issuer).ok())?;
         Some(format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')))
     }
 
     /// Whether a discovery document is this provider's (OpenID Connect Discovery §4.3): whoever may write the document of
-    /// another issuer could sign as that one. One for many tenants names its issuer with a placeholder, which no token has.
+    /// another issuer could sign as that one. An entry that names no issuer takes its document's word for it.
     pub(super) fn is_own_document(&self, issuer: &str) -> bool {
-        let for_many = self.entry.issuers.iter().any(Template::needs_an_answer);
-        self.issuers.iter().any(|own| own == issuer) || for_many && issuer.contains('{')
+        self.entry.issuer.is_none() || self.issuers.iter().any(|own| own == issuer)
     }
 
-    /// The issuers that may stand in this JWT: also those that are made of its own claims.
-    pub(super) fn issuers_for(&self, jwt: &str) -> Vec<String> {
+    /// The issuers that may stand in this JWT. `document` is what the discovery document says, where the entry names none:
+    /// one for many tenants has a placeholder, which no token has, and the entry says what stands there.
+    pub(super) fn issuers_for(&self, jwt: &str, document: Option<&str>) -> Vec<String> {
+        match document {
+            Some(issuer) if !issuer.contains('{') => return vec![issuer.to_owned()],
+            _ => {}
+        }
         let mut issuers = self.issuers.clone();
-        let of_claims = self.entry.issuers.iter().filter(|issuer| issuer.needs_an_answer());
-        if let Some(jwt) = Jwt::parse(jwt) {
+        let mut of_claims = self.entry.issuers.iter().filter(|issuer| issuer.needs_an_answer()).peekable();
+        if of_claims.peek().is_some()
+            && let Some(jwt) = Jwt::parse(jwt)
+        {
             let claims = Answer::new(jwt.claims, [("settings".to_owned(), self.shown_settings())]);
-            issuers.extend(of_claims.filter_map(|issuer| issuer.url(&self.variables("", &claims)).ok()));
+            issuers.extend(of_claims.filter_map(|issuer| issuer.plain(&self.variables("", &claims)).ok()));
         }
         issuers
     }
 
     /// Whether an answer that names its issuer (RFC 9207) is this provider's.
     pub(super) fn is_issuer(&self, issuer: &str) -> bool {
-        let of_claims = self.entry.issuers.iter().any(Template::needs_an_answer);
-        self.issuers.is_empty() || of_claims || self.issuers.iter().any(|own| own == issuer)
+        let unknown = self.entry.issuer.is_none() || self.entry.issuers.iter().any(Template::needs_an_answer);
+        unknown || self.issuers.iter().any(|own| own == issuer)
     }
 }

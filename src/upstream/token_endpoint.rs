@@ -251,12 +251,13 @@ impl Upstream {
     }
 }
 
-/// Templates as fields.
-fn filled(
+/// Templates as fields. One that comes out empty is not sent.
+pub(super) fn filled(
     templates: &std::collections::BTreeMap<String, provider::Template>,
     variables: &Variables<'_>,
 ) -> Result<Fields, provider::NothingThere> {
-    templates.iter().map(|(name, value)| Ok((name.clone(), value.plain(variables)?))).collect()
+    let all = templates.iter().map(|(name, value)| Ok((name.clone(), value.plain(variables)?)));
+    all.filter(|field| field.as_ref().map_or(true, |(_, value)| !value.is_empty())).collect()
 }
 
 /// What a refusal at the token endpoint means (RFC 6749 §5.2). Some come with status 200.

@@ -95,7 +95,12 @@ async fn a_provider_that_is_not_there_or_speaks_no_http_is_unreachable() {
         let upstream = Upstream::new(&settings, Clock::default()).unwrap();
         let world = World { upstream: Arc::new(upstream), stand: StandIn::default(), clock: Clock::default() };
         let provider = world.provider("google-oauth2");
-        let refusal = world.upstream.person(provider, "ya29.secret", &person::Known::default()).await.err().unwrap();
+        let refusal = world
+            .upstream
+            .person(provider, "ya29.secret", &crate::upstream::person::Known::default())
+            .await
+            .err()
+            .unwrap();
         let refusal = Refusal(refusal);
         refusal.is(503, Reason::ProviderUnreachable).says("cannot be reached");
         assert!(!refusal.cause().contains("secret"));

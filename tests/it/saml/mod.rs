@@ -11,7 +11,9 @@ use std::io::Read as _;
 use vestibule::protocol::Profile;
 use vestibule::upstream::saml::{Answering, Refusal, Request, SamlSettings, ServiceProvider, SignedIn};
 
+use crate::harness::guest::Guest;
 use crate::harness::saml_idp::{HERE, Saying, SigningKey, posted};
+use crate::harness::{Engine, Setup, Test};
 
 pub const NOW: i64 = 1_795_530_375; // 2026-11-24T14:26:15Z
 const ACS: &str = "https://sp.example/auth/complete/saml/";
@@ -438,4 +440,60 @@ fn settings_that_cannot_work_name_their_key() {
     let colon = "sp_entity_id = 'a'\n[enabled_idps.'a:b']\nentity_id = 'b'\nurl = 'https://c'\nx509cert = ''";
     let colon = ServiceProvider::new(SamlSettings::from_table(colon.parse().unwrap()).unwrap()).err().unwrap();
     assert_eq!(colon, "enabled_idps.a:b: a name is made of letters, digits, `-`, `_` and `.`");
+}
+
+fn parameter(url: &str, name: &str) -> String {
+    let url = url::Url::parse(url).unwrap();
+    url.query_pairs().find(|(own, _)| own == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// A server with one identity provider, whose key this is.
+async fn served(engine: Engine) -> (Test, SigningKey) {
+    let key = SigningKey::new();
+    let mut setup = Setup::new(engine).await;
+    let table = format!(
+        "sp_entity_id = '{SP}'\n[enabled_idps.work]\nentity_id = '{IDP}'\nurl = 'https://idp.example/sso'\nx509cert = '{}'",
+        key.certificate
+    );
+    let saml = setup.provider("saml");
+    saml.entry = table.parse().unwrap();
+    saml.enabled = Some(true);
+    (setup.start().await, key)
+}
+
+async fn a_person_signs_in_by_saml(engine: Engine) {
+    let (t, key) = served(engine).await;
+    let (guest, stranger) = (Guest::new(&t), Guest::new(&t));
+    let answer = guest.get("login/saml?idp=work").await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let there = answer.header("location");
+    let mut request = String::new();
+    let packed = STANDARD.decode(parameter(&there, "SAMLRequest")).unwrap();
+    DeflateDecoder::new(&packed[..]).read_to_string(&mut request).unwrap();
+    let id = request.split(" ID=\"").nth(1).unwrap().split('"').next().unwrap();
+    let saying =
+        Saying { recipient: t.url("complete/saml/"), in_response_to: id.to_owned(), now: t.clock.now(), ..good() };
+    let back = |response: String| {
+        let state = parameter(&there, "RelayState");
+        let query = [("SAMLResponse", posted(&response)), ("RelayState", state)];
+        format!("complete/saml/?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish())
+    };
+
+    assert!(stranger.get(&back(saying.signed(&key))).await.is_error_page());
+    assert_eq!(t.people().await.len(), 0);
+    guest.open(&back(saying.signed(&key))).await;
+    let people = t.people().await;
+    assert_eq!((people.len(), people[0].email.as_str()), (1, "ada@example.com"));
+    // The same again: the journey is over.
+    assert!(guest.get(&back(saying.signed(&key))).await.is_error_page());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_signs_in_by_saml_on_sqlite() {
+    a_person_signs_in_by_saml(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_signs_in_by_saml_on_postgresql() {
+    a_person_signs_in_by_saml(Engine::Postgres).await;
 }
