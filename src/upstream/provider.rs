@@ -91,6 +91,14 @@ impl Provider {
         let fixed = fixed.filter(|issuer| !issuer.needs_an_answer());
         provider.issuers = fixed.filter_map(|issuer| provider.fixed_text(issuer).ok()).collect();
         quirk::check(&provider)?;
+        #[cfg(feature = "saml")]
+        if provider.protocol() == Protocol::Saml {
+            super::saml::journey::service_provider(&provider)?;
+        }
+        #[cfg(not(feature = "saml"))]
+        if provider.protocol() == Protocol::Saml {
+            return Err("this build has no SAML: it needs the feature `saml`".into());
+        }
         Ok(Some(provider))
     }
 

@@ -34,6 +34,8 @@ mod refresh;
 mod registration;
 mod request_shapes;
 mod revocation;
+#[cfg(feature = "saml")]
+mod saml;
 mod sender_constrained;
 mod sessions;
 mod storage;
