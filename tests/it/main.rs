@@ -27,6 +27,7 @@ mod manual;
 mod openid;
 mod outage;
 mod owners;
+mod provider_pages;
 mod passwords;
 mod people;
 mod reference;

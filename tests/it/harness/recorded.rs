@@ -44,7 +44,6 @@ struct Shared {
 #[derive(Clone)]
 enum Reply {
     Json(Value),
-    Text(String),
     Header(String, String),
 }
 
@@ -399,7 +398,6 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     let reply = state.answers.lock().unwrap().get(&at).cloned();
     match reply {
         Some(Reply::Json(value)) => Json(value).into_response(),
-        Some(Reply::Text(text)) => text.into_response(),
         Some(Reply::Header(name, value)) => {
             let name = axum::http::HeaderName::try_from(name).unwrap();
             ([(name, value)], Json(json!({}))).into_response()
