@@ -35,7 +35,8 @@ fn tokens(entry: &Entry, line: &CatalogLine) -> Vec<(&'static str, &'static str)
     if entry.takes_id_tokens() {
         ways.push(("an ID token", "token=ID_TOKEN"));
     }
-    if entry.protocol.has_codes() && line.entry.endpoints.authorize.as_ref().or(entry.endpoints.token.as_ref()).is_some()
+    if entry.protocol.has_codes()
+        && line.entry.endpoints.authorize.as_ref().or(entry.endpoints.token.as_ref()).is_some()
         || entry.protocol == Protocol::Oidc
     {
         ways.push(("an authorization code", "code=CODE&redirect_uri=REDIRECT_URI"));
@@ -102,7 +103,11 @@ fn page(line: &CatalogLine) -> String {
         say(&mut page, format!("People come back to `https://YOUR-SERVER/auth/complete/{name}/`."));
     }
     say(&mut page, "Write into `vestibule.toml`:".to_owned());
-    let _ = writeln!(page, "\n   ```toml\n{}   ```\n", configuration(line).lines().fold(String::new(), |text, line| text + "   " + line + "\n"));
+    let _ = writeln!(
+        page,
+        "\n   ```toml\n{}   ```\n",
+        configuration(line).lines().fold(String::new(), |text, line| text + "   " + line + "\n")
+    );
     if !entry.settings.is_empty() {
         page.push_str("| setting | kind | default | what it is |\n| --- | --- | --- | --- |\n");
         for (setting, rule) in &entry.settings {
@@ -114,16 +119,25 @@ fn page(line: &CatalogLine) -> String {
         page.push('\n');
     }
     if entry.protocol != Protocol::Form {
-        let _ = writeln!(page, "`vestibule provider test {name}` tells whether it works, as far as that can be told without a person.\n");
+        let _ = writeln!(
+            page,
+            "`vestibule provider test {name}` tells whether it works, as far as that can be told without a person.\n"
+        );
     }
-    let _ = writeln!(page, "## Sign in with it in a browser\n\nLead the browser to `https://YOUR-SERVER/auth/login/{name}/`.\n");
+    let _ = writeln!(
+        page,
+        "## Sign in with it in a browser\n\nLead the browser to `https://YOUR-SERVER/auth/login/{name}/`.\n"
+    );
     let ways = tokens(entry, line);
     page.push_str("## Convert its tokens\n\n");
     if ways.is_empty() {
         page.push_str("It gives an app nothing to convert: people sign in with it in a browser.\n");
     }
     for (what, form) in &ways {
-        let _ = writeln!(page, "With {what}:\n\n```console\n$ curl -d 'client_id=CLIENT_ID&client_secret=CLIENT_SECRET&grant_type=convert_token&backend={name}&{form}' https://YOUR-SERVER/auth/convert-token\n```\n");
+        let _ = writeln!(
+            page,
+            "With {what}:\n\n```console\n$ curl -d 'client_id=CLIENT_ID&client_secret=CLIENT_SECRET&grant_type=convert_token&backend={name}&{form}' https://YOUR-SERVER/auth/convert-token\n```\n"
+        );
     }
     let headers = entry.takes_access_tokens() && entry.audience.is_some() || entry.takes_id_tokens();
     if headers {
@@ -146,7 +160,8 @@ fn page(line: &CatalogLine) -> String {
     };
     page.push_str("| of a person | in its answer |\n| --- | --- |\n");
     let claims = &entry.claims;
-    let source = |path: &Option<vestibule::protocol::provider::Expression>| path.as_ref().map(|path| path.source().to_owned());
+    let source =
+        |path: &Option<vestibule::protocol::provider::Expression>| path.as_ref().map(|path| path.source().to_owned());
     says(&mut page, "identifier", Some(claims.uid.source()));
     for (what, path) in [
         ("username", &claims.username),
@@ -166,7 +181,10 @@ fn page(line: &CatalogLine) -> String {
     if entry.access_token.place == TokenPlace::Nowhere {
         page.push_str("\nIts access tokens say nothing about the person.\n");
     }
-    let _ = writeln!(page, "\nEvery key of its entry: [catalog/{name}.toml](../../catalog/{name}.toml); what a key means: [the catalog](../../catalog/README.md).");
+    let _ = writeln!(
+        page,
+        "\nEvery key of its entry: [catalog/{name}.toml](../../catalog/{name}.toml); what a key means: [the catalog](../../catalog/README.md)."
+    );
     page
 }
 
@@ -184,7 +202,14 @@ fn index(lines: &[CatalogLine]) -> String {
     page.push_str("| provider | backend | protocol | status | audience check |\n| --- | --- | --- | --- | --- |\n");
     for line in lines {
         let (name, entry) = (&line.name, &line.entry);
-        let _ = writeln!(page, "| [{}]({name}.md) | `{name}` | {} | {} | {} |", entry.title, protocol(entry.protocol), entry.status.as_str(), line.audience_check);
+        let _ = writeln!(
+            page,
+            "| [{}]({name}.md) | `{name}` | {} | {} | {} |",
+            entry.title,
+            protocol(entry.protocol),
+            entry.status.as_str(),
+            line.audience_check
+        );
     }
     page
 }
@@ -192,7 +217,8 @@ fn index(lines: &[CatalogLine]) -> String {
 #[test]
 fn every_provider_has_its_page_and_no_page_is_of_none() {
     let lines = upstream::lines(&Settings::default()).unwrap();
-    let mut pages: BTreeMap<String, String> = lines.iter().map(|line| (format!("{}.md", line.name), page(line))).collect();
+    let mut pages: BTreeMap<String, String> =
+        lines.iter().map(|line| (format!("{}.md", line.name), page(line))).collect();
     pages.insert("README.md".to_owned(), index(&lines));
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
         let _ = std::fs::remove_dir_all(folder());
