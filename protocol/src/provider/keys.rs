@@ -11,6 +11,7 @@ pub const ENTRY_KEYS: &[&str] = &[
     "register",
     "quirk",
     "connect_only",
+    "starts_there",
     "issuer",
     "issuers",
     "discovery",
