@@ -225,14 +225,15 @@ async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Iden
     let identified = cx.upstream.identify_remembered(provider, token).await?;
     // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.
     let user = match association::find(&cx.db, backend, &identified.profile.uid).await? {
-        Some(found) if link::may_come_in(&identified.profile, &provider.settings, &found) => found.1,
+        Some(found) if link::may_come_in(&identified.profile, &provider.policy, &found) => found.1,
         _ => {
             let tokens = identified.tokens.to_json();
             let arrival = Arrival {
                 provider: backend,
                 profile: &identified.profile,
-                policy: &provider.settings,
+                policy: &provider.policy,
                 tokens: &tokens,
+                proven_email: None,
             };
             link::sign_in(cx, &arrival).await?.user
         }

@@ -9,6 +9,7 @@ use vestibule_protocol::seal::{SealError, SealKey};
 
 use crate::clock::Clock;
 use crate::identity::password::Hasher;
+use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::signing::SigningKeys;
@@ -35,6 +36,8 @@ pub struct Context {
     pub upstream: Upstream,
     /// The threads that hash passwords.
     pub hasher: Hasher,
+    /// The way that mails go.
+    pub mailer: Mailer,
     /// What is counted.
     pub metrics: Metrics,
     /// Access tokens that were looked up lately.

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod issue;
 pub mod limits;
 pub mod logout;
+pub mod mail;
 pub mod metrics;
 pub mod registration;
 pub mod sender;
@@ -36,6 +37,7 @@ pub use vestibule_protocol as protocol;
 use crate::clock::Clock;
 use crate::context::{Context, Ctx, Keys};
 use crate::identity::password::Hasher;
+use crate::mail::Mailer;
 use crate::store::Db;
 use crate::upstream::Upstream;
 
@@ -77,6 +79,15 @@ impl Vestibule {
     pub async fn open_with_clock(settings: Settings, keys: &[[u8; 32]], clock: Clock) -> Result<Self, OpenError> {
         check(&settings)?;
         let upstream = Upstream::new(&settings, clock.clone()).map_err(OpenError)?;
+        let mailer = Mailer::new(&settings.mail).map_err(|(key, sentence)| OpenError::new(key, sentence))?;
+        if let Some(provider) = upstream.providers().find(|provider| provider.policy.needs_mail() && !mailer.is_there())
+        {
+            let sentence = format!(
+                "must be set: people who come by {} may have to prove an address (require_email, force_email_validation)",
+                provider.name()
+            );
+            return Err(OpenError::new("mail.smtp_url", sentence));
+        }
         let keys = Keys::new(keys).map_err(|error| OpenError::new("encryption_key", error))?;
         let hasher =
             Hasher::new(&settings.passwords).map_err(|error| OpenError::new("passwords.hash_threads", error))?;
@@ -93,6 +104,7 @@ impl Vestibule {
             keys,
             upstream,
             hasher,
+            mailer,
             metrics: metrics::Metrics::default(),
             tokens: store::cache::Cache::new(100_000),
             applications: store::cache::Cache::new(10_000),
@@ -150,6 +162,7 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
             format!("`{url}` is not an http or https address without query and fragment"),
         ));
     }
+    settings.social.check().map_err(|(key, sentence)| OpenError::new(&format!("social.{key}"), sentence))?;
     for (name, _) in settings.scopes() {
         if name.contains(' ') || protocol::Scope::parse(name).map_or(true, |scope| scope.is_empty()) {
             return Err(OpenError::new(
@@ -200,6 +213,7 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
     for (key, is_zero) in [
         ("database.max_connections", settings.database.max_connections == 0),
         ("database.acquire_timeout", settings.database.acquire_timeout.is_zero()),
+        ("mail.timeout", settings.mail.timeout.is_zero()),
         ("http.max_body_bytes", settings.http.max_body_bytes == 0),
         ("http.request_timeout", settings.http.request_timeout.is_zero()),
         ("http.header_timeout", settings.http.header_timeout.is_zero()),

@@ -19,6 +19,8 @@ pub struct Profile {
     pub first_name: Option<String>,
     /// Family name.
     pub last_name: Option<String>,
+    /// Both names in one, where the provider has only that.
+    pub full_name: Option<String>,
     /// The address of a picture, by https.
     pub picture: Option<String>,
     /// Identifiers under which older versions of python-social-auth knew the same person.
@@ -38,6 +40,7 @@ impl Profile {
         if self.first_name.is_some() || self.last_name.is_some() || full_name.is_empty() {
             return;
         }
+        self.full_name = Some(full_name.to_owned());
         match full_name.split_once(' ') {
             Some((first, last)) => {
                 self.first_name = Some(first.to_owned());

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
-use vestibule::settings::{KEYS, Settings};
+use vestibule::settings::{KEYS, PolicySettings, Settings};
 use vestibule::upstream;
 
 /// The prefix of environment variables that are ours.
@@ -102,13 +102,30 @@ fn lay_over(below: &mut Table, above: Table) {
 }
 
 fn read(all: Table) -> Result<Settings, String> {
+    check_policies(&all)?;
     serde_path_to_error::deserialize(Value::Table(all)).map_err(|error| {
         let key = error.path().to_string();
-        let secret = ["client_secret", "encryption_key"].iter().any(|name| key.ends_with(name));
+        let secret = ["client_secret", "encryption_key", "smtp_url"].iter().any(|name| key.ends_with(name));
         let sentence = error.inner().message().lines().next().unwrap_or_default().to_owned();
         // serde quotes what it found; of a secret nothing is repeated.
         format!("{key}: {}", if secret { "must be a text".to_owned() } else { sentence })
     })
+}
+
+/// What `[social]` and a provider both have is read in one piece, and serde would not tell which key of it is wrong.
+fn check_policies(all: &Table) -> Result<(), String> {
+    let providers = all.get("providers").and_then(Value::as_table);
+    for (name, provider) in providers.into_iter().flatten() {
+        for key in PolicySettings::NAMES {
+            let Some(value) = provider.get(key) else { continue };
+            let only = Value::Table(Table::from_iter([((*key).to_owned(), value.clone())]));
+            if let Err(error) = only.try_into::<PolicySettings>() {
+                let sentence = error.message().lines().next().unwrap_or_default().to_owned();
+                return Err(format!("providers.{name}.{key}: {sentence}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A TOML error with its place; the line itself may hold a secret and is not shown.
@@ -176,7 +193,8 @@ fn nearest(path: &[String]) -> Option<String> {
         })
         .collect();
     candidates.extend(
-        ["tokens", "scopes", "providers", "outbound", "database", "http", "log", "passwords"].map(str::to_owned),
+        ["tokens", "scopes", "social", "providers", "mail", "outbound", "database", "http", "log", "passwords"]
+            .map(str::to_owned),
     );
     if let [first, name, _, ..] = path
         && first == "providers"
@@ -283,7 +301,7 @@ mod tests {
 
         assert_eq!(settings.providers["google-oauth2"].client_id.as_deref(), Some("123"));
         assert_eq!(settings.providers["google-oauth2"].client_ids, ["ios", "android"]);
-        assert_eq!(settings.providers["github"].allowed_domains, ["a.example"]);
+        assert_eq!(settings.providers["github"].policy.allowed_domains.as_deref(), Some(&["a.example".to_owned()][..]));
         assert!(settings.providers["github"].accept_unverified_audience);
         assert_eq!(settings.providers["my-company"].entry.len(), 2);
         assert_eq!(settings.providers["facebook"].entry["api_version"].as_str(), Some("23.0"));
@@ -310,6 +328,14 @@ mod tests {
             error(&[("VESTIBULE_TOKENS__REFRESH_GRAZE", "1s")], ""),
             "tokens.refresh_graze: unknown key (VESTIBULE_TOKENS__REFRESH_GRAZE); did you mean `tokens.refresh_grace`?"
         );
+        assert_eq!(
+            error(&[], "[social]\nuuid_lenght = 8"),
+            "social.uuid_lenght: unknown key (vestibule.toml); did you mean `social.uuid_length`?"
+        );
+        assert_eq!(
+            error(&[], "[providers.github]\nclean_username = false"),
+            "providers.github.clean_username: unknown key (vestibule.toml); did you mean `providers.github.clean_usernames`?"
+        );
         assert!(error(&[], "tokens = 'x'").starts_with("tokens: is a table"));
     }
 
@@ -325,6 +351,11 @@ mod tests {
             error(&[("VESTIBULE_DATABASE__MAX_CONNECTIONS", "many")], "")
                 .starts_with("database.max_connections: VESTIBULE_DATABASE__MAX_CONNECTIONS takes a whole number")
         );
+        assert!(
+            error(&[], "[providers.github]\nclient_id = 'x'\nuuid_length = 'many'")
+                .starts_with("providers.github.uuid_length: ")
+        );
+        assert!(error(&[], "[social]\non_taken_email = 'steal'").starts_with("social.on_taken_email: "));
         let secret = error(&[], "[providers.github]\nclient_id = 'x'\nclient_secret = 31415926");
         assert!(secret.starts_with("providers.github") && !secret.contains("31415926"), "{secret}");
         let syntax = error(&[], "listen = 'x'\nclient_secret = hush-hush");

@@ -5,6 +5,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use vestibule_protocol::OAuthError;
 
 use super::body::Caller;
@@ -37,6 +38,8 @@ struct Backend<'a> {
 struct Connected<'a> {
     association_id: i64,
     uid: &'a str,
+    /// What is kept of the provider's answer.
+    extra: Value,
 }
 
 pub(super) async fn backends(State(cx): State<Ctx>, request: Request) -> Result<Response, ApiError> {
@@ -59,8 +62,12 @@ pub(super) async fn backends(State(cx): State<Ctx>, request: Request) -> Result<
         .map(|provider| {
             let own = associations.as_ref().map(|all| {
                 let own = all.iter().filter(|association| association.provider == provider.name());
-                own.map(|association| Connected { association_id: association.id, uid: &association.uid })
-                    .collect::<Vec<_>>()
+                own.map(|association| Connected {
+                    association_id: association.id,
+                    uid: &association.uid,
+                    extra: serde_json::from_str(&association.extra).unwrap_or_default(),
+                })
+                .collect::<Vec<_>>()
             });
             Backend {
                 name: provider.name(),

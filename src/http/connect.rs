@@ -23,8 +23,9 @@ pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, bod
     let arrival = Arrival {
         provider: provider.name(),
         profile: &identified.profile,
-        policy: &provider.settings,
+        policy: &provider.policy,
         tokens: &tokens,
+        proven_email: None,
     };
     let linked = link::connect(&cx, &arrival, user).await?;
     let association = json!({

@@ -60,6 +60,11 @@ pub(super) fn journey(cx: &Context, value: &str, max_age: u64) -> Option<HeaderV
     set(cx, "journey", value, max_age)
 }
 
+/// The secret of a sign-in that waits for an e-mail address, for so many seconds; 0 removes it.
+pub(super) fn waiting(cx: &Context, value: &str, max_age: u64) -> Option<HeaderValue> {
+    set(cx, "waiting", value, max_age)
+}
+
 /// A new value for the form's cookie.
 pub(super) fn new_form_value() -> String {
     encode_part(&random::<32>())

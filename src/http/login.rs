@@ -15,13 +15,13 @@ use vestibule_protocol::jwt::encode_part;
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Reason, pkce};
 
 use super::body::Body;
+use super::destination::{Outcome, destination};
 use super::respond::Refusal;
-use super::visitor::{Visitor, next_or, see_other};
-use super::{cookie, page, sign_in};
+use super::visitor::{Visitor, see_other};
+use super::{cookie, email, page, sign_in};
 use crate::context::{Context, Ctx, random};
 use crate::grant::convert_token;
-use crate::identity::link::{self, Arrival};
-use crate::store::user::User;
+use crate::identity::link::{self, Arrival, Arrived, Linked};
 use crate::upstream::{self, Declined, Departure, Going, Provider, Return};
 
 /// How long somebody may take at the provider, in seconds.
@@ -80,7 +80,7 @@ async fn depart(cx: &Context, backend: &str, query: &str, visitor: &Visitor) -> 
         state: encode_part(&random::<32>()),
         nonce: encode_part(&random::<32>()),
         code_verifier: encode_part(&random::<32>()),
-        next: next_or(params.get("next"), sign_in::HOME).to_owned(),
+        next: params.get("next").filter(|next| provider.policy.may_lead_to(next)).unwrap_or_default().to_owned(),
         started_at: cx.clock.now(),
         request: upstream::beside(&params),
         kept: Value::Null,
@@ -137,10 +137,10 @@ pub(super) async fn complete(
     visitor: Visitor,
 ) -> Response {
     let arrived = arrive(&cx, &backend, &query.unwrap_or_default(), &headers, &visitor).await;
-    let mut answer = match arrived {
-        Ok((Arrived::SignedIn(user), next)) => sign_in::enter(&cx, &visitor, &user, "fed", &next).await,
-        Ok((Arrived::Connected, next)) => see_other(&next),
-        Err(error) => page::refuse(&cx, &visitor, error),
+    let mut answer = match (arrived, provider(&cx, &backend)) {
+        (Ok(came), Ok(provider)) => go_on(&cx, &visitor, provider, came).await,
+        (Err(error), Ok(provider)) => email::refuse(&cx, &visitor, provider, error),
+        (Err(error), Err(_)) | (_, Err(error)) => page::refuse(&cx, &visitor, error),
     };
     if let Some(gone) = cookie::journey(&cx, "", 0) {
         answer.headers_mut().append(SET_COOKIE, gone);
@@ -148,12 +148,26 @@ pub(super) async fn complete(
     answer
 }
 
-/// What a journey came to.
-enum Arrived {
+/// What a journey came to, and where the browser wanted to go.
+enum Came {
     /// Somebody is signed in by it.
-    SignedIn(User),
+    SignedIn(Box<Linked>, String),
     /// The account is connected to whom the session is.
-    Connected,
+    Connected(String),
+    /// An address must be proven first: the answer leads to the page that asks for it.
+    Waits(Response),
+}
+
+async fn go_on(cx: &Context, visitor: &Visitor, provider: &Provider, came: Came) -> Response {
+    let to = |outcome, next: &str| destination(outcome, &provider.policy, Some(next)).unwrap_or_default();
+    match came {
+        Came::SignedIn(linked, next) => {
+            let outcome = if linked.is_new { Outcome::NewUser } else { Outcome::SignedIn };
+            sign_in::enter(cx, visitor, &linked.user, "fed", &to(outcome, &next)).await
+        }
+        Came::Connected(next) => see_other(&to(Outcome::NewAssociation, &next)),
+        Came::Waits(answer) => answer,
+    }
 }
 
 /// The names under which a state comes back: OAuth 2.0's, that of a redirect URI that holds it, SAML's.
@@ -165,7 +179,7 @@ async fn arrive(
     query: &str,
     headers: &HeaderMap,
     visitor: &Visitor,
-) -> Result<(Arrived, String), OAuthError> {
+) -> Result<Came, OAuthError> {
     let provider = provider(cx, backend)?;
     let params = Params::from_form(query.as_bytes())?;
     let stranger = || {
@@ -217,12 +231,15 @@ async fn arrive(
         let arrival = Arrival {
             provider: provider.name(),
             profile: &identified.profile,
-            policy: &provider.settings,
+            policy: &provider.policy,
             tokens: &tokens,
+            proven_email: None,
         };
         link::connect(cx, &arrival, &session.user).await?;
-        return Ok((Arrived::Connected, journey.next));
+        return Ok(Came::Connected(journey.next));
     }
-    let user = convert_token::person(cx, provider, &identified).await?;
-    Ok((Arrived::SignedIn(user), journey.next))
+    Ok(match convert_token::arrive(cx, provider, &identified).await? {
+        Arrived::In(linked) => Came::SignedIn(linked, journey.next),
+        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, &journey.next).await?),
+    })
 }

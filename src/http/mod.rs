@@ -8,10 +8,13 @@ mod body;
 mod connect;
 mod cookie;
 mod cors;
+mod destination;
 mod device;
 mod discovery;
+mod email;
 mod introspect;
 mod invalidate;
+mod letter;
 mod login;
 mod logout;
 mod observe;
@@ -110,6 +113,8 @@ pub fn router(cx: &Ctx) -> Router {
         .route("/account/", get(account::home))
         .route("/account", get(account::home));
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
+    router = both(router, "/account/email", &get(email::get).post(email::post));
+    router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
     router = both(router, "/account/sessions", &get(account::sessions).post(account::end_sessions));
     for (name, endpoint) in endpoints {
         router = both(router, &format!("{mount}/{name}"), &endpoint);

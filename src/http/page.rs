@@ -40,9 +40,13 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "consent.html",
     "device.html",
     "device_confirm.html",
+    "email_ask.html",
+    "email_confirm.html",
+    "email_sent.html",
     "error.html",
     "form_post.html",
     "front_channel_logout.html",
+    "mail.html",
     "message.html",
     "scope.html",
     "sessions.html",
@@ -197,7 +201,7 @@ fn scheme(uri: &str) -> Option<String> {
     Some(format!("{}:", url::Url::parse(uri).ok()?.scheme()))
 }
 
-fn render(folder: Option<&str>, template: &str, context: &Value) -> Result<String, minijinja::Error> {
+pub(super) fn render(folder: Option<&str>, template: &str, context: &Value) -> Result<String, minijinja::Error> {
     match folder {
         None => ENVIRONMENT.get_template(template)?.render(Serde(context)),
         // Read at each page: whoever writes a template sees it at once.
@@ -242,6 +246,17 @@ fn translate(folder: Option<&str>, language: &str, key: &str) -> String {
     };
     let built_in = |language: &str| TEXTS.get(language).and_then(|texts| texts.get(key)).cloned();
     theirs().or_else(|| built_in(language)).or_else(|| built_in("en")).unwrap_or_else(|| key.to_owned())
+}
+
+/// The language of this visitor's pages.
+pub(super) fn language_of(cx: &Context, visitor: &Visitor) -> String {
+    language(cx, cx.settings.pages.folder.as_deref(), &[visitor.languages.as_str()])
+}
+
+/// A text in this language for what is no page: nothing in it is escaped.
+pub(super) fn text(cx: &Context, language: &str, key: &str, values: &[(&str, &str)]) -> String {
+    let text = translate(cx.settings.pages.folder.as_deref(), language, key);
+    values.iter().fold(text, |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
 /// The first of the wished-for languages that there is. `wishes` are lists such as `de-AT fr` or `fr;q=0.5, de`.

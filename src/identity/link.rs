@@ -1,16 +1,19 @@
 //! From what a provider says to one of our people: the one decision.
 //!
-//! [`decide`] reads from top to bottom and touches nothing. [`sign_in`] and [`connect`] look up what it needs, hold the
-//! account and the address against everybody else, and do what it says, in one transaction. A taken e-mail address is
-//! never a way into somebody's account unless the operator says so and both sides verified it.
-//! Not here: whether the provider's word is good (`upstream`).
+//! [`decide`] reads from top to bottom and touches nothing. [`arrive`], [`sign_in`] and [`connect`] look up what it needs,
+//! hold the account and the address against everybody else, and do what it says, in one transaction. A taken e-mail address
+//! is never a way into somebody's account unless the operator says so and both sides verified it.
+//! Not here: whether the provider's word is good (`upstream`), what of it goes into an account (`details`).
 
-use vestibule_protocol::{OAuthError, Profile, Reason, hex};
+use vestibule_protocol::{ErrorCode, OAuthError, Profile, Reason};
 
-use crate::context::{Context, random};
-use crate::settings::{OnTakenEmail, ProviderSettings};
+use super::details::{self, Free};
+use super::refuse::{former, incomplete, refusal};
+use super::username::Candidates;
+use crate::context::Context;
+use crate::settings::{OnTakenEmail, Policy};
 use crate::store::association::{self, Association};
-use crate::store::user::{self, NewUser, User};
+use crate::store::user::{self, User};
 use crate::store::{self, Tx};
 
 /// Somebody whom a provider has vouched for.
@@ -20,9 +23,11 @@ pub struct Arrival<'a> {
     /// Whom it speaks of.
     pub profile: &'a Profile,
     /// The operator's rules for this provider.
-    pub policy: &'a ProviderSettings,
+    pub policy: &'a Policy,
     /// The provider's tokens, to be sealed.
     pub tokens: &'a [u8],
+    /// An address that the person has proven to us by a mail. It stands in for the provider's.
+    pub proven_email: Option<&'a str>,
 }
 
 /// What came of it.
@@ -34,6 +39,26 @@ pub struct Linked {
     pub association_id: i64,
     /// Whether the account was made just now.
     pub is_new: bool,
+    /// Whether the tie was.
+    pub is_new_association: bool,
+}
+
+/// What came of a sign-in that may still need something of the person.
+#[derive(Debug)]
+pub enum Arrived {
+    /// They are in.
+    In(Box<Linked>),
+    /// They have no account yet, and get one once they have proven an address.
+    NeedsEmail(Need),
+}
+
+/// Why an address must be proven first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The provider gave none.
+    Missing,
+    /// The provider did not verify it.
+    Unproven,
 }
 
 /// What is to be done with an arrival.
@@ -45,13 +70,28 @@ enum Decision {
     Connect(User),
     /// Make a person of it.
     Create,
+    /// Ask for an address first.
+    AskEmail,
+    /// Have the address proven first.
+    ProveEmail,
     /// Keep it out.
     Refuse(Reason),
 }
 
+/// Where an address comes from that counts as verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// From the provider, if it says so.
+    ByProvider,
+    /// From a mail of ours: enough for an account of one's own. It is no way into an account that is there: a link in a mail
+    /// is pressed too easily for that.
+    ByMail,
+}
+
 fn decide(
     profile: &Profile,
-    policy: &ProviderSettings,
+    proof: Proof,
+    policy: &Policy,
     association: Option<&(Association, User)>,
     signed_in: Option<&User>,
     owners_of_email: &[User],
@@ -59,20 +99,34 @@ fn decide(
     if !is_allowed(profile, policy) {
         return Decision::Refuse(Reason::PersonNotAllowed);
     }
-    if let Some((_, owner)) = association {
+    if let Some((association, owner)) = association {
+        // Former identifiers are mostly names and addresses, which a provider may have given to somebody else since.
+        let is_proven = association.uid == profile.uid || policy.allow_unverified_legacy_uid_migration;
         return match signed_in {
             Some(user) if user.id != owner.id => Decision::Refuse(Reason::AccountInUse),
             _ if !owner.is_active => Decision::Refuse(Reason::PersonInactive),
+            None if !is_proven => Decision::Refuse(Reason::AccountInUse),
             _ => Decision::Known,
         };
     }
     if let Some(user) = signed_in {
         return Decision::Connect(user.clone());
     }
+    // Before anybody looks whose address it is: what is not proven must not tell who has an account.
+    let asks = match &profile.email {
+        None if policy.require_email => Some(Decision::AskEmail),
+        Some(_) if policy.force_email_validation && !profile.email_verified => Some(Decision::ProveEmail),
+        _ => None,
+    };
+    if let Some(asks) = asks {
+        return if policy.allow_signup { asks } else { Decision::Refuse(Reason::SignupClosed) };
+    }
     match (owners_of_email, policy.on_taken_email) {
         ([], _) | (_, OnTakenEmail::Create) => {}
         // Both sides: whoever signed up with somebody's address first, unproven, must not be waiting in the account.
-        ([owner], OnTakenEmail::Associate) if owner.email_verified && profile.email_verified => {
+        ([owner], OnTakenEmail::Associate)
+            if owner.email_verified && profile.email_verified && proof == Proof::ByProvider =>
+        {
             return match owner.is_active {
                 true => Decision::Connect(owner.clone()),
                 false => Decision::Refuse(Reason::PersonInactive),
@@ -80,14 +134,22 @@ fn decide(
         }
         _ => return Decision::Refuse(Reason::EmailInUse),
     }
-    match policy.allow_signup.unwrap_or(true) {
+    match policy.allow_signup {
         true => Decision::Create,
         false => Decision::Refuse(Reason::SignupClosed),
     }
 }
 
-/// python-social-auth's `auth_allowed`: with a list, the address or its domain must be on one of them.
-fn is_allowed(profile: &Profile, policy: &ProviderSettings) -> bool {
+/// python-social-auth's `auth_allowed`: with a list, the address or its domain must be on one of them, and the person in a
+/// group and entitled.
+fn is_allowed(profile: &Profile, policy: &Policy) -> bool {
+    let meets = |allowed: &[String], own: &[String]| allowed.is_empty() || allowed.iter().any(|one| own.contains(one));
+    meets(&policy.allowed_groups, &profile.groups)
+        && meets(&policy.allowed_entitlements, &profile.entitlements)
+        && is_allowed_address(profile, policy)
+}
+
+fn is_allowed_address(profile: &Profile, policy: &Policy) -> bool {
     if policy.allowed_emails.is_empty() && policy.allowed_domains.is_empty() {
         return true;
     }
@@ -97,15 +159,40 @@ fn is_allowed(profile: &Profile, policy: &ProviderSettings) -> bool {
         || policy.allowed_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(&domain))
 }
 
-/// The person of this arrival, made if it is nobody yet.
+/// Whether the operator's lists let in somebody with this address.
+pub fn may_have_email(email: &str, policy: &Policy) -> bool {
+    is_allowed_address(&Profile { email: Some(email.to_owned()), ..Profile::default() }, policy)
+}
+
+/// Whether this address belongs to an account that somebody who proves it by a mail does not get: they are told in the mail
+/// how to sign in to it instead.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_email_taken(cx: &Context, email: &str, policy: &Policy) -> Result<bool, OAuthError> {
+    Ok(user::has_email(&cx.db, email).await? && policy.on_taken_email != OnTakenEmail::Create)
+}
+
+/// The person of this arrival, made if it is nobody yet; or what they must do first.
 ///
 /// # Errors
 /// `invalid_grant` with the [`Reason`]; nothing is stored then.
-pub async fn sign_in(cx: &Context, arrival: &Arrival<'_>) -> Result<Linked, OAuthError> {
+pub async fn arrive(cx: &Context, arrival: &Arrival<'_>) -> Result<Arrived, OAuthError> {
     if let Some(linked) = unchanged(cx, arrival).await? {
-        return Ok(linked);
+        return Ok(Arrived::In(Box::new(linked)));
     }
     link(cx, arrival, None).await
+}
+
+/// As [`arrive`], where nobody is there who could be asked.
+///
+/// # Errors
+/// As [`arrive`]; `profile_incomplete` for somebody who must prove an address first.
+pub async fn sign_in(cx: &Context, arrival: &Arrival<'_>) -> Result<Linked, OAuthError> {
+    match arrive(cx, arrival).await? {
+        Arrived::In(linked) => Ok(*linked),
+        Arrived::NeedsEmail(need) => Err(incomplete(need, arrival.provider)),
+    }
 }
 
 /// Connects this arrival to a person who is signed in.
@@ -113,13 +200,16 @@ pub async fn sign_in(cx: &Context, arrival: &Arrival<'_>) -> Result<Linked, OAut
 /// # Errors
 /// As [`sign_in`]; `account_in_use` if it is somebody else's.
 pub async fn connect(cx: &Context, arrival: &Arrival<'_>, user: &User) -> Result<Linked, OAuthError> {
-    link(cx, arrival, Some(user)).await
+    match link(cx, arrival, Some(user)).await? {
+        Arrived::In(linked) => Ok(*linked),
+        Arrived::NeedsEmail(need) => Err(incomplete(need, arrival.provider)),
+    }
 }
 
 /// Whether an account that is known may come in: whoever the operator's lists keep out now is kept out, however they came
 /// in once.
-pub fn may_come_in(profile: &Profile, policy: &ProviderSettings, found: &(Association, User)) -> bool {
-    decide(profile, policy, Some(found), None, &[]) == Decision::Known
+pub fn may_come_in(profile: &Profile, policy: &Policy, found: &(Association, User)) -> bool {
+    decide(profile, Proof::ByProvider, policy, Some(found), None, &[]) == Decision::Known
 }
 
 /// The person of this arrival, if signing in would change nothing but the time of it: most sign-ins write nothing here.
@@ -134,98 +224,172 @@ async fn unchanged(cx: &Context, arrival: &Arrival<'_>) -> Result<Option<Linked>
         association.sealed_tokens.as_deref().and_then(|sealed| cx.keys.open(&purpose(arrival), sealed).ok());
     let nothing_new = seen_lately
         && same_tokens.as_deref() == Some(arrival.tokens)
-        && refreshed(&user, arrival.profile, false).is_none();
-    Ok(nothing_new.then_some(Linked { user, association_id: association.id, is_new: false }))
+        && details::refreshed(&user, arrival.profile, arrival.policy, Free::default()).is_none()
+        && details::kept(arrival.profile, arrival.policy, &association.extra) == association.extra;
+    let linked = Linked { user, association_id: association.id, is_new: false, is_new_association: false };
+    Ok(nothing_new.then_some(linked))
 }
 
-async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> Result<Linked, OAuthError> {
+async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> Result<Arrived, OAuthError> {
     let sealed = cx.keys.seal(&purpose(arrival), arrival.tokens).map_err(|error| {
-        OAuthError::new(vestibule_protocol::ErrorCode::ServerError, "The server cannot seal the provider's tokens.")
-            .with_cause(error)
+        OAuthError::new(ErrorCode::ServerError, "The server cannot seal the provider's tokens.").with_cause(error)
     })?;
+    let mut profile = arrival.profile.clone();
+    if let Some(email) = arrival.proven_email {
+        profile.email = Some(email.to_owned());
+        profile.email_verified = true;
+    }
     let work = Work {
         provider: arrival.provider.to_owned(),
-        profile: arrival.profile.clone(),
+        profile,
+        proof: if arrival.proven_email.is_some() { Proof::ByMail } else { Proof::ByProvider },
         policy: arrival.policy.clone(),
         sealed,
         signed_in: signed_in.map(|user| user.id),
         now: cx.clock.now(),
     };
-    let outcome = cx.db.write(move |tx| Box::pin(async move { work.run(tx).await })).await?;
-    match outcome {
-        Ok(linked) => {
+    let again = work.clone();
+    let mut outcome = cx.db.write(move |tx| Box::pin(async move { work.run(tx).await })).await;
+    if matches!(outcome, Err(store::Error::Conflict(_))) {
+        // A username was free when it was looked at, and somebody else's when it was written.
+        outcome = cx.db.write(move |tx| Box::pin(async move { again.run(tx).await })).await;
+    }
+    match outcome? {
+        Outcome::In(linked) => {
             cx.metrics.linked(arrival.provider, linked.is_new);
-            Ok(linked)
+            Ok(Arrived::In(linked))
         }
-        Err(reason) => Err(refusal(reason, arrival.provider)),
+        Outcome::NeedsEmail(need) => Ok(Arrived::NeedsEmail(need)),
+        Outcome::Refused(reason, Identifier::Present) => Err(refusal(reason, arrival.provider)),
+        Outcome::Refused(_, Identifier::Former) => Err(former(arrival.provider)),
     }
 }
 
+/// What the transaction came to.
+enum Outcome {
+    In(Box<Linked>),
+    NeedsEmail(Need),
+    Refused(Reason, Identifier),
+}
+
+fn entered(user: User, association_id: i64, is_new: bool, is_new_association: bool) -> Outcome {
+    Outcome::In(Box::new(Linked { user, association_id, is_new, is_new_association }))
+}
+
+/// By which identifier the association was found.
+#[derive(Clone, Copy)]
+enum Identifier {
+    Present,
+    Former,
+}
+
 /// The same decision again, within the transaction that acts on it.
+#[derive(Clone)]
 struct Work {
     provider: String,
     profile: Profile,
-    policy: ProviderSettings,
+    proof: Proof,
+    policy: Policy,
     sealed: Vec<u8>,
     signed_in: Option<i64>,
     now: i64,
 }
 
 impl Work {
-    async fn run(self, tx: &mut Tx<'_>) -> store::Result<Result<Linked, Reason>> {
-        // Twenty first sign-ins of one person go through here one by one; so do two people with one address.
-        tx.lock(&format!("account {} {}", self.provider, self.profile.uid)).await?;
-        if let Some(email) = &self.profile.email {
-            tx.lock(&format!("email {}", user::email_key(email))).await?;
+    async fn run(self, tx: &mut Tx<'_>) -> store::Result<Outcome> {
+        // Twenty first sign-ins of one person go through here one by one; so do two people with one address. All in one
+        // order, so that nobody waits in a circle.
+        let uids = std::iter::once(&self.profile.uid).chain(&self.profile.legacy_uids);
+        let mut locks: Vec<String> = uids.map(|uid| format!("account {} {uid}", self.provider)).collect();
+        locks.extend(self.profile.email.iter().map(|email| format!("email {}", user::email_key(email))));
+        locks.sort();
+        locks.dedup();
+        for lock in &locks {
+            tx.lock(lock).await?;
         }
-        let association = association::find_in(tx, &self.provider, &self.profile.uid).await?;
+        let signed_in = match self.signed_in {
+            None => None,
+            Some(id) => match user::find_in(tx, id).await?.filter(|user| user.is_active) {
+                Some(user) => Some(user),
+                None => return Ok(Outcome::Refused(Reason::PersonInactive, Identifier::Present)),
+            },
+        };
+        let association = match self.association(tx).await? {
+            Found::One(association) => Some(*association),
+            Found::None => None,
+            Found::Several => return Ok(Outcome::Refused(Reason::AccountInUse, Identifier::Former)),
+        };
         let owners = match &self.profile.email {
             Some(email) => user::with_email(tx, email).await?,
             None => Vec::new(),
         };
-        let signed_in = match self.signed_in {
-            Some(id) => {
-                user::find_in(tx, id).await?.filter(|user| user.is_active).map(Some).ok_or(Reason::PersonInactive)
+        let decision =
+            decide(&self.profile, self.proof, &self.policy, association.as_ref(), signed_in.as_ref(), &owners);
+        match decision {
+            Decision::Refuse(reason) => {
+                let is_former = association.is_some_and(|(found, _)| found.uid != self.profile.uid);
+                let identifier =
+                    if is_former && reason == Reason::AccountInUse { Identifier::Former } else { Identifier::Present };
+                Ok(Outcome::Refused(reason, identifier))
             }
-            None => Ok(None),
-        };
-        let signed_in = match signed_in {
-            Ok(user) => user,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        match decide(&self.profile, &self.policy, association.as_ref(), signed_in.as_ref(), &owners) {
-            Decision::Refuse(reason) => Ok(Err(reason)),
+            Decision::AskEmail => Ok(Outcome::NeedsEmail(Need::Missing)),
+            Decision::ProveEmail => Ok(Outcome::NeedsEmail(Need::Unproven)),
             Decision::Known => {
-                let Some((association, user)) = association else {
+                let Some((found, user)) = association else {
                     return Err(store::Error::broken("known without an association"));
                 };
-                association::update_tokens(tx, association.id, self.sealed.clone(), self.now).await?;
+                let extra = details::kept(&self.profile, &self.policy, &found.extra);
+                association::update(tx, found.id, &self.profile.uid, self.sealed.clone(), extra, self.now).await?;
                 let user = self.enter(tx, user, &owners).await?;
-                Ok(Ok(Linked { user, association_id: association.id, is_new: false }))
+                Ok(entered(user, found.id, false, false))
             }
             Decision::Connect(user) => {
                 let association_id = self.associate(tx, user.id).await?;
                 let user = self.enter(tx, user, &owners).await?;
-                Ok(Ok(Linked { user, association_id, is_new: false }))
+                Ok(entered(user, association_id, false, true))
             }
             Decision::Create => {
                 let user = self.create(tx).await?;
                 let association_id = self.associate(tx, user.id).await?;
-                Ok(Ok(Linked { user, association_id, is_new: true }))
+                Ok(entered(user, association_id, true, true))
             }
         }
     }
 
+    /// The association of this account, else the one that an older version made of it under a former identifier.
+    async fn association(&self, tx: &mut Tx<'_>) -> store::Result<Found> {
+        if let Some(found) = association::find_in(tx, &self.provider, &self.profile.uid).await? {
+            return Ok(Found::One(Box::new(found)));
+        }
+        let mut former: Option<(Association, User)> = None;
+        for uid in &self.profile.legacy_uids {
+            let Some(found) = association::find_in(tx, &self.provider, uid).await? else { continue };
+            if former.as_ref().is_some_and(|(other, _)| other.id != found.0.id) {
+                return Ok(Found::Several);
+            }
+            former = Some(found);
+        }
+        Ok(former.map_or(Found::None, |found| Found::One(Box::new(found))))
+    }
+
     async fn associate(&self, tx: &mut Tx<'_>, user_id: i64) -> store::Result<i64> {
-        association::insert(tx, user_id, &self.provider, &self.profile.uid, self.sealed.clone(), self.now)
+        let extra = details::kept(&self.profile, &self.policy, "{}");
+        association::insert(tx, user_id, &self.provider, &self.profile.uid, self.sealed.clone(), extra, self.now)
             .await?
             .ok_or_else(|| store::Error::broken("an association was not stored"))
     }
 
     /// Brings a known person's details up to date and notes the sign-in.
     async fn enter(&self, tx: &mut Tx<'_>, user: User, owners_of_email: &[User]) -> store::Result<User> {
-        let email_is_free = owners_of_email.iter().all(|owner| owner.id == user.id);
-        let fresh = refreshed(&user, &self.profile, email_is_free);
+        let wanted = details::wanted_username(&user, &self.profile, &self.policy);
+        let free = Free {
+            email: owners_of_email.iter().all(|owner| owner.id == user.id),
+            username: match &wanted {
+                Some(wanted) => !user::has_username(tx, wanted).await?,
+                None => false,
+            },
+        };
+        let fresh = details::refreshed(&user, &self.profile, &self.policy, free);
         if let Some(fresh) = &fresh {
             user::update_details(tx, fresh).await?;
         }
@@ -235,27 +399,23 @@ impl Work {
 
     /// Makes a person, under a username that nobody has.
     async fn create(&self, tx: &mut Tx<'_>) -> store::Result<User> {
-        let wanted = username(&self.profile);
-        let mut new = NewUser {
-            username: wanted.clone(),
-            email: self.profile.email.clone().unwrap_or_default(),
-            email_verified: self.profile.email_verified && self.profile.email.is_some(),
-            first_name: clipped(self.profile.first_name.as_deref()),
-            last_name: clipped(self.profile.last_name.as_deref()),
-            ..NewUser::default()
-        };
-        loop {
-            if !new.username.is_empty()
-                && let Some(user) = user::insert(tx, &new, self.now).await?
-            {
+        let mut new = details::new_person(&self.profile, &self.policy);
+        for username in Candidates::new(&self.profile, &self.policy) {
+            new.username = username;
+            if let Some(user) = user::insert(tx, &new, self.now).await? {
                 user::note_login(tx, user.id, self.now).await?;
                 return Ok(user);
             }
-            let suffix = hex(&random::<8>());
-            let kept: String = wanted.chars().take(USERNAME_CHARS - suffix.len()).collect();
-            new.username = kept + &suffix;
         }
+        Err(store::Error::broken("no username is free"))
     }
+}
+
+/// The associations that a person's identifiers lead to.
+enum Found {
+    None,
+    One(Box<(Association, User)>),
+    Several,
 }
 
 /// What came of disconnecting.
@@ -302,191 +462,9 @@ pub async fn disconnect(
     Ok(outcome)
 }
 
-/// Django's limits for a username and for a name, in characters.
-const USERNAME_CHARS: usize = 150;
-const NAME_CHARS: usize = 150;
-
-/// The provider's username, else the local part of the address, cleaned as python-social-auth does: word characters and
-/// `.@+-`. Empty where nothing is left.
-fn username(profile: &Profile) -> String {
-    let local_part = || profile.email.as_deref().and_then(|email| email.split('@').next());
-    let wanted = profile.username.as_deref().filter(|name| !name.is_empty()).or_else(local_part).unwrap_or_default();
-    wanted.chars().filter(|c| c.is_ascii_alphanumeric() || "_.@+-".contains(*c)).take(USERNAME_CHARS).collect()
-}
-
-fn clipped(name: Option<&str>) -> String {
-    name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect()
-}
-
-/// The person with fresh details, if the provider has any. A name is taken as it comes; an address only where there was
-/// none and nobody else has it, and a verified mark only for the address that the person has. Never the username, a
-/// password, or what the person may do.
-fn refreshed(user: &User, profile: &Profile, email_is_free: bool) -> Option<User> {
-    let mut fresh = user.clone();
-    if let Some(first_name) = &profile.first_name {
-        fresh.first_name = clipped(Some(first_name));
-    }
-    if let Some(last_name) = &profile.last_name {
-        fresh.last_name = clipped(Some(last_name));
-    }
-    if let Some(email) = &profile.email {
-        if user.email.is_empty() && email_is_free {
-            fresh.email.clone_from(email);
-            fresh.email_verified = profile.email_verified;
-        } else if user::email_key(&user.email) == user::email_key(email) && profile.email_verified {
-            fresh.email_verified = true;
-        }
-    }
-    (fresh != *user).then_some(fresh)
-}
-
 fn purpose(arrival: &Arrival<'_>) -> String {
     format!("tokens of {} {}", arrival.provider, arrival.profile.uid)
 }
 
-fn refusal(reason: Reason, provider: &str) -> OAuthError {
-    let sentence = match reason {
-        Reason::PersonNotAllowed => "The operator lets only some addresses or domains in from this backend, and this person's is not among them.".to_owned(),
-        Reason::AccountInUse => format!("This {provider} account is connected to somebody else."),
-        Reason::PersonInactive => "This person's account was deactivated; its administrator can activate it.".to_owned(),
-        Reason::EmailInUse => format!(
-            "The e-mail address of this {provider} account belongs to an existing account. Sign in to that account first, then connect {provider} to it (POST connect-backend)."
-        ),
-        Reason::SignupClosed => "New people are not taken from this backend.".to_owned(),
-        _ => "This person cannot be let in.".to_owned(),
-    };
-    OAuthError::invalid_grant(sentence).with_reason(reason)
-}
-
 #[cfg(test)]
-mod tests {
-    use vestibule_protocol::{Profile, Reason};
-
-    use super::{Association, Decision, User, decide, refreshed, username};
-    use crate::settings::{OnTakenEmail, ProviderSettings};
-
-    fn person(id: i64) -> User {
-        User {
-            id,
-            username: format!("person{id}"),
-            email: "ada@example.com".into(),
-            email_verified: true,
-            first_name: String::new(),
-            last_name: String::new(),
-            password: None,
-            is_active: true,
-            is_staff: false,
-            is_superuser: false,
-            date_joined: 0,
-            last_login: None,
-            token_epoch: 0,
-            claims: "{}".to_owned(),
-        }
-    }
-
-    fn association(user_id: i64) -> Association {
-        Association { id: 1, user_id, provider: "p".into(), uid: "1".into(), sealed_tokens: None, created_at: 0 }
-    }
-
-    fn profile() -> Profile {
-        Profile { uid: "1".into(), email: Some("ada@example.com".into()), email_verified: true, ..Profile::default() }
-    }
-
-    fn policy(on_taken_email: OnTakenEmail) -> ProviderSettings {
-        ProviderSettings { on_taken_email, ..ProviderSettings::default() }
-    }
-
-    #[test]
-    fn a_known_account_is_its_persons_and_nobody_elses() {
-        let known = (association(7), person(7));
-        let inactive = (association(7), User { is_active: false, ..person(7) });
-        let policy = policy(OnTakenEmail::Refuse);
-
-        assert_eq!(decide(&profile(), &policy, Some(&known), None, &[]), Decision::Known);
-        assert_eq!(decide(&profile(), &policy, Some(&known), Some(&person(7)), &[]), Decision::Known);
-        assert_eq!(
-            decide(&profile(), &policy, Some(&known), Some(&person(8)), &[]),
-            Decision::Refuse(Reason::AccountInUse)
-        );
-        assert_eq!(decide(&profile(), &policy, Some(&inactive), None, &[]), Decision::Refuse(Reason::PersonInactive));
-        assert_eq!(decide(&profile(), &policy, None, Some(&person(8)), &[person(7)]), Decision::Connect(person(8)));
-    }
-
-    #[test]
-    fn a_taken_address_lets_in_only_where_the_operator_says_so_and_both_sides_verified_it() {
-        // attacks 109, 111
-        let owner = person(7);
-        let unverified_owner = User { email_verified: false, ..person(7) };
-        let unverified_profile = Profile { email_verified: false, ..profile() };
-        let in_use = Decision::Refuse(Reason::EmailInUse);
-
-        assert_eq!(decide(&profile(), &policy(OnTakenEmail::Refuse), None, None, std::slice::from_ref(&owner)), in_use);
-        assert_eq!(
-            decide(&profile(), &policy(OnTakenEmail::Create), None, None, std::slice::from_ref(&owner)),
-            Decision::Create
-        );
-        let associate = policy(OnTakenEmail::Associate);
-        assert_eq!(
-            decide(&profile(), &associate, None, None, std::slice::from_ref(&owner)),
-            Decision::Connect(owner.clone())
-        );
-        assert_eq!(decide(&profile(), &associate, None, None, &[unverified_owner]), in_use);
-        assert_eq!(decide(&unverified_profile, &associate, None, None, std::slice::from_ref(&owner)), in_use);
-        assert_eq!(decide(&profile(), &associate, None, None, &[owner, person(8)]), in_use);
-    }
-
-    #[test]
-    fn lists_of_domains_and_addresses_keep_everybody_else_out() {
-        // attack 133
-        let with_email = |email: &str| Profile { email: Some(email.into()), ..profile() };
-        let domains = ProviderSettings { allowed_domains: vec!["Example.com".into()], ..ProviderSettings::default() };
-
-        assert_eq!(decide(&with_email("ada@example.COM"), &domains, None, None, &[]), Decision::Create);
-        for outside in
-            ["a@evil.com@example.com", "\"a@example.com\"@evil.com", "a@example.com.evil.com", "a@EXAMPLE.com."]
-        {
-            assert_eq!(
-                decide(&with_email(outside), &domains, None, None, &[]),
-                Decision::Refuse(Reason::PersonNotAllowed),
-                "{outside}"
-            );
-        }
-        let nobody = Profile { email: None, ..profile() };
-        assert_eq!(decide(&nobody, &domains, None, None, &[]), Decision::Refuse(Reason::PersonNotAllowed));
-    }
-
-    #[test]
-    fn closed_sign_up_keeps_new_people_out_and_known_ones_in() {
-        let closed = ProviderSettings { allow_signup: Some(false), ..ProviderSettings::default() };
-
-        assert_eq!(decide(&profile(), &closed, None, None, &[]), Decision::Refuse(Reason::SignupClosed));
-        assert_eq!(decide(&profile(), &closed, Some(&(association(7), person(7))), None, &[]), Decision::Known);
-    }
-
-    #[test]
-    fn fresh_details_never_replace_an_address_or_a_username() {
-        let profile = Profile {
-            username: Some("root".into()),
-            email: Some("new@example.com".into()),
-            first_name: Some("Ada\u{7}".into()),
-            ..profile()
-        };
-
-        let fresh = refreshed(&person(7), &profile, true).unwrap();
-
-        assert_eq!(
-            (fresh.username.as_str(), fresh.email.as_str(), fresh.first_name.as_str()),
-            ("person7", "ada@example.com", "Ada")
-        );
-        assert_eq!(refreshed(&User { email: String::new(), ..person(7) }, &profile, false).unwrap().email, "");
-    }
-
-    #[test]
-    fn usernames_are_cleaned_to_what_django_takes() {
-        let named = |name: &str| username(&Profile { username: Some(name.into()), ..profile() });
-
-        assert_eq!(named("Ada Lövelace\r\n<x>"), "AdaLvelacex");
-        assert_eq!(username(&profile()), "ada");
-        assert_eq!(named(&"x".repeat(300)).len(), 150);
-    }
-}
+pub(super) mod tests;

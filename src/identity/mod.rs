@@ -3,6 +3,10 @@
 //!
 //! Nothing here knows grants, tokens or HTTP.
 
+mod details;
 pub mod link;
 pub mod password;
+mod refuse;
 pub mod sign_in;
+mod username;
+pub mod waiting;

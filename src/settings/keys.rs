@@ -1,6 +1,7 @@
 //! Every key as the reference page and the check for unknown keys know it.
 
 /// A key as the reference page and the check for unknown keys know it. `*` stands for a name of the operator's.
+#[derive(Clone, Copy)]
 pub struct Key {
     /// The key with its tables: `tokens.access_token_ttl`.
     pub name: &'static str,
@@ -15,7 +16,28 @@ const fn key(name: &'static str, default: &'static str, sentence: &'static str) 
 }
 
 /// Every key there is.
-pub const KEYS: &[Key] = &[
+pub const KEYS: &[Key] = &{
+    const LISTS: [&[Key]; 5] = [SERVER, SOCIAL, PROVIDERS, PROVIDERS_SOCIAL, OUTBOUND];
+    const COUNT: usize = SERVER.len() + SOCIAL.len() + PROVIDERS.len() + PROVIDERS_SOCIAL.len() + OUTBOUND.len();
+    joined::<COUNT>(&LISTS)
+};
+
+const fn joined<const COUNT: usize>(mut lists: &[&[Key]]) -> [Key; COUNT] {
+    let mut all = [key("", "", ""); COUNT];
+    let mut at = 0;
+    while let [first, rest @ ..] = lists {
+        let mut own: &[Key] = first;
+        while let [key, others @ ..] = own {
+            all[at] = *key;
+            at += 1;
+            own = others;
+        }
+        lists = rest;
+    }
+    all
+}
+
+const SERVER: &[Key] = &[
     key("listen", "\"127.0.0.1:8000\"", "Address and port to listen on."),
     key(
         "public_url",
@@ -143,6 +165,66 @@ pub const KEYS: &[Key] = &[
         "A scope's name, and its description. With none, there are `read` and `write`. All are default.",
     ),
     key(
+        "mail.smtp_url",
+        "",
+        "The server that takes our mails: `smtps://USER:PASSWORD@HOST`, or `smtp://USER:PASSWORD@HOST:587?tls=required` for STARTTLS; without `tls`, in clear.",
+    ),
+    key("mail.from", "", "The sender's address: `Example <no-reply@example.com>`. Needed with `smtp_url`."),
+    key(
+        "mail.folder",
+        "",
+        "A folder that mails are written to, a file each, where no server is named: for trying out.",
+    ),
+    key("mail.timeout", "\"10s\"", "How long a mail may take to be handed over."),
+];
+
+/// The keys of `[social]`, and again those of one provider.
+macro_rules! policy_keys {
+    ($($name:literal, $default:literal, $sentence:literal;)*) => {
+        const SOCIAL: &[Key] = &[$(key(concat!("social.", $name), $default, $sentence)),*];
+        const PROVIDERS_SOCIAL: &[Key] = &[$(key(
+            concat!("providers.*.", $name),
+            $default,
+            concat!("As `social.", $name, "`, for this provider; without it, what that says."),
+        )),*];
+    };
+}
+
+policy_keys! {
+    "allowed_domains", "[]", "Only people with an address in one of these domains; empty is everybody.";
+    "allowed_emails", "[]", "Only people with one of these addresses; empty is everybody. With `allowed_domains` too, one of both is enough.";
+    "allowed_groups", "[]", "Only people whom the provider says to be in one of these groups; empty is everybody.";
+    "allowed_entitlements", "[]", "Only people whom the provider says to have one of these entitlements; empty is everybody.";
+    "allow_signup", "true", "Whether people we do not know yet may come in.";
+    "on_taken_email", "\"refuse\"", "A new person's e-mail address belongs to an account: `refuse`, `associate` (into that account, only where both sides verified the address) or `create` (a second account).";
+    "allow_unverified_legacy_uid_migration", "false", "Whether an account that is known only by an identifier that the provider used formerly is this person's. Without it they sign in to it otherwise and connect anew.";
+    "username_is_full_email", "false", "Whether a new person's username is their address.";
+    "uuid_length", "16", "How many random digits are put behind a username that is taken, 4 to 32.";
+    "clean_usernames", "true", "Whether usernames are cleaned to letters and digits of ASCII and `_.@+-`.";
+    "slugify_usernames", "false", "Whether usernames become slugs: lower case, with hyphens for blanks.";
+    "lowercase_usernames", "false", "Whether usernames are written in lower case.";
+    "username_max_length", "150", "The longest username, in characters.";
+    "force_email_lowercase", "false", "Whether addresses are stored in lower case. They are compared so in any case.";
+    "protected_user_fields", "[]", "What no sign-in changes, of `first_name`, `last_name`, `picture`, `email` and `username`; the last two are protected anyway.";
+    "immutable_user_fields", "[]", "What no sign-in changes once it is set.";
+    "no_default_protected_user_fields", "false", "Whether a sign-in also brings the username and the address up to date, where nobody else has them.";
+    "firstlast_from_full", "true", "Whether a full name is split into first and last name where the provider does not tell them apart.";
+    "full_from_firstlast", "true", "Whether the `fullname` of `extra_data` is made of first and last name where the provider has none.";
+    "extra_data", "[]", "What is kept with the association, of what the provider's entry names under `extra`: names, or `name as alias`. Tokens are never kept so.";
+    "get_all_extra_data", "false", "Whether all is kept that the provider's entry names under `extra`, but for tokens.";
+    "require_email", "false", "Whether a new person must have an address; in a browser they are asked for it, and prove it by a mail.";
+    "force_email_validation", "false", "Whether a new person's address must be verified: by the provider, else in a browser by a mail.";
+    "login_redirect_url", "\"/account/\"", "Where somebody goes after signing in who came without a `next`.";
+    "new_user_redirect_url", "\"\"", "Where a new person goes first; `next` is handed on. Empty: where everybody goes.";
+    "new_association_redirect_url", "\"\"", "Where somebody goes who has connected an account and came without a `next`. Empty: `login_redirect_url`.";
+    "disconnect_redirect_url", "\"\"", "Where somebody goes who has disconnected one and came without a `next`. Empty: `login_redirect_url`.";
+    "inactive_user_url", "\"\"", "Where somebody goes whose account was deactivated. Empty: `login_error_url`.";
+    "login_error_url", "\"\"", "Where somebody goes who could not be signed in, with `?error=REASON`. Empty: a page that says why.";
+    "allowed_redirect_hosts", "[]", "The hosts, with their port where it is not the usual one, that `next` and the addresses above may lead to beside this server.";
+}
+
+const PROVIDERS: &[Key] = &[
+    key(
         "provider_folder",
         "",
         "A folder with catalog entries of your own, one TOML file a provider; one that the catalog has too lies over it, key by key.",
@@ -167,22 +249,13 @@ pub const KEYS: &[Key] = &[
         "May tokens be converted that cannot be tied to this client? Only for providers that nobody else's application uses.",
     ),
     key(
-        "providers.*.on_taken_email",
-        "\"refuse\"",
-        "A new person's e-mail address belongs to an account: `refuse`, `associate` (into that account, only where both sides verified the address) or `create` (a second account).",
-    ),
-    key(
-        "providers.*.allowed_domains",
-        "[]",
-        "Only people with an address in one of these domains; empty is everybody.",
-    ),
-    key("providers.*.allowed_emails", "[]", "Only people with one of these addresses; empty is everybody."),
-    key(
         "providers.*.client_ids",
         "[]",
         "Further client ids of the same project (iOS, Android) whose tokens count as ours.",
     ),
-    key("providers.*.allow_signup", "true", "Whether people we do not know yet may come in."),
+];
+
+const OUTBOUND: &[Key] = &[
     key("outbound.timeout", "\"10s\"", "How long a provider has for a whole answer."),
     key(
         "outbound.max_answer_bytes",

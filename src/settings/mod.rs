@@ -4,6 +4,8 @@
 
 mod duration;
 mod keys;
+mod mail;
+mod social;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +16,8 @@ pub use vestibule_protocol::client_metadata::AccessTokenFormat;
 use duration::duration;
 pub use duration::parse_duration;
 pub use keys::{KEYS, Key};
+pub use mail::MailSettings;
+pub use social::{OnTakenEmail, Policy, PolicySettings};
 
 /// The whole configuration. `Settings::default()` is what an empty file gives.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +63,10 @@ pub struct Settings {
     pub dpop: DpopSettings,
     /// `[scopes]`: name and description; empty stands for `read` and `write`.
     pub scopes: BTreeMap<String, String>,
+    /// `[mail]`
+    pub mail: MailSettings,
+    /// `[social]`: what holds for all providers.
+    pub social: Policy,
     /// `[providers.NAME]`
     pub providers: BTreeMap<String, ProviderSettings>,
     /// A folder with catalog entries of the operator's own, one TOML file a provider.
@@ -283,16 +291,11 @@ pub struct ProviderSettings {
     pub auth_extra_arguments: BTreeMap<String, String>,
     /// May tokens be converted that cannot be tied to this client?
     pub accept_unverified_audience: bool,
-    /// What happens when a new person's e-mail address belongs to an account.
-    pub on_taken_email: OnTakenEmail,
-    /// Only people with an address in one of these domains; empty is everybody.
-    pub allowed_domains: Vec<String>,
-    /// Only people with one of these addresses; empty is everybody.
-    pub allowed_emails: Vec<String>,
     /// Further client ids of the same project, whose tokens count as ours.
     pub client_ids: Vec<String>,
-    /// Whether people we do not know yet may come in; the default is yes.
-    pub allow_signup: Option<bool>,
+    /// Who gets in and as whom, where it differs from `[social]`.
+    #[serde(flatten)]
+    pub policy: PolicySettings,
     /// Whether there is a table of it in the configuration.
     #[serde(skip, default = "written")]
     pub is_written: bool,
@@ -304,19 +307,6 @@ pub struct ProviderSettings {
 /// What was read was written.
 fn written() -> bool {
     true
-}
-
-/// `providers.NAME.on_taken_email`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTakenEmail {
-    /// `email_in_use`.
-    #[default]
-    Refuse,
-    /// Into that account, where both sides verified the address.
-    Associate,
-    /// A second account with the same address.
-    Create,
 }
 
 /// `[outbound]`
@@ -382,6 +372,8 @@ impl Default for Settings {
             mutual_tls: MutualTlsSettings::default(),
             dpop: DpopSettings::default(),
             scopes: BTreeMap::new(),
+            mail: MailSettings::default(),
+            social: Policy::default(),
             providers: BTreeMap::new(),
             provider_folder: None,
             outbound: OutboundSettings::default(),

@@ -19,6 +19,8 @@ pub struct Association {
     pub sealed_tokens: Option<Vec<u8>>,
     /// In seconds since 1970.
     pub created_at: i64,
+    /// What the operator keeps of the provider's answer: a JSON object.
+    pub extra: String,
 }
 
 impl std::fmt::Debug for Association {
@@ -29,11 +31,11 @@ impl std::fmt::Debug for Association {
 
 macro_rules! columns {
     () => {
-        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at"
+        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at, s.extra"
     };
 }
 
-const COLUMNS: usize = 6;
+const COLUMNS: usize = 7;
 
 impl Association {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -44,6 +46,7 @@ impl Association {
             uid: row.text(3)?,
             sealed_tokens: row.optional_bytes(4)?,
             created_at: row.int(5)?,
+            extra: row.text(6)?,
         })
     }
 
@@ -89,17 +92,27 @@ pub async fn insert(
     provider: &str,
     uid: &str,
     sealed_tokens: Vec<u8>,
+    extra: String,
     now: i64,
 ) -> Result<Option<i64>> {
-    let sql = "INSERT INTO vestibule_association (user_id, provider, uid, sealed_tokens, created_at, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
-    tx.optional(sql, args![user_id, provider, uid, Some(sealed_tokens), now], |row| row.int(0)).await
+    let sql = "INSERT INTO vestibule_association (user_id, provider, uid, sealed_tokens, created_at, updated_at, extra)
+               VALUES ($1, $2, $3, $4, $5, $5, $6) RETURNING id";
+    tx.optional(sql, args![user_id, provider, uid, Some(sealed_tokens), now, extra], |row| row.int(0)).await
 }
 
-/// Replaces the provider's tokens.
-pub async fn update_tokens(tx: &mut Tx<'_>, id: i64, sealed_tokens: Vec<u8>, now: i64) -> Result<()> {
-    let sql = "UPDATE vestibule_association SET sealed_tokens = $2, updated_at = $3 WHERE id = $1";
-    tx.execute(sql, args![id, Some(sealed_tokens), now]).await.map(|_| ())
+/// Replaces what the provider gives at each sign-in: its identifier for the person where that has changed, its tokens, and
+/// what is kept of its answer.
+pub async fn update(
+    tx: &mut Tx<'_>,
+    id: i64,
+    uid: &str,
+    sealed_tokens: Vec<u8>,
+    extra: String,
+    now: i64,
+) -> Result<()> {
+    let sql =
+        "UPDATE vestibule_association SET uid = $2, sealed_tokens = $3, extra = $4, updated_at = $5 WHERE id = $1";
+    tx.execute(sql, args![id, uid, Some(sealed_tokens), extra, now]).await.map(|_| ())
 }
 
 /// Takes an account away from its person.

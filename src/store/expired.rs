@@ -9,6 +9,7 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM vestibule_session WHERE id IN (SELECT id FROM vestibule_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_session_application WHERE session_public_id IN (SELECT session_public_id FROM vestibule_session_application WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AND expires_at <= $1",
     "DELETE FROM vestibule_pushed_request WHERE digest IN (SELECT digest FROM vestibule_pushed_request WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    "DELETE FROM vestibule_pending WHERE digest IN (SELECT digest FROM vestibule_pending WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_device_code WHERE digest IN (SELECT digest FROM vestibule_device_code WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_seen WHERE digest IN (SELECT digest FROM vestibule_seen WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_attempt WHERE digest IN (SELECT digest FROM vestibule_attempt WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",

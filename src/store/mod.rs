@@ -16,6 +16,7 @@ pub mod device_code;
 pub mod expired;
 pub mod logout_notice;
 pub mod migrate;
+pub mod pending;
 pub mod pushed_request;
 pub mod seal_key;
 pub mod seen;

@@ -59,6 +59,8 @@ pub struct NewUser {
     pub password: Option<String>,
     /// Makes the person staff too.
     pub is_superuser: bool,
+    /// See [`User`]; empty is none.
+    pub claims: String,
 }
 
 macro_rules! columns {
@@ -143,12 +145,18 @@ pub async fn with_email(tx: &mut Tx<'_>, email: &str) -> Result<Vec<User>> {
     tx.all(sql, args![email_key(email)], User::from_row).await
 }
 
+/// Whether somebody has this address, in any letter case.
+pub async fn has_email(db: &Db, email: &str) -> Result<bool> {
+    let sql = "SELECT id FROM vestibule_user WHERE email_key = $1 LIMIT 1";
+    db.optional(sql, args![email_key(email)], |row| row.int(0)).await.map(|id| id.is_some())
+}
+
 /// Makes an account, unless the username is taken (`None`).
 pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<User>> {
     let sql = concat!(
         "INSERT INTO vestibule_user (username, email, email_key, email_verified, first_name, last_name, password,
-                is_staff, is_superuser, date_joined)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) ON CONFLICT (username) DO NOTHING RETURNING ",
+                is_staff, is_superuser, date_joined, claims)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) ON CONFLICT (username) DO NOTHING RETURNING ",
         returning!()
     );
     let args = args![
@@ -160,7 +168,8 @@ pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<U
         new.last_name.clone(),
         new.password.clone(),
         new.is_superuser,
-        now
+        now,
+        if new.claims.is_empty() { "{}".to_owned() } else { new.claims.clone() }
     ];
     tx.optional(sql, args, User::from_row).await
 }
@@ -175,18 +184,26 @@ pub async fn note_login(tx: &mut Tx<'_>, id: i64, now: i64) -> Result<()> {
     tx.execute("UPDATE vestibule_user SET last_login = $2 WHERE id = $1", args![id, now]).await.map(|_| ())
 }
 
-/// Writes names and address as they are in `user`.
+/// Whether somebody has this username, written exactly so.
+pub async fn has_username(tx: &mut Tx<'_>, username: &str) -> Result<bool> {
+    let sql = "SELECT id FROM vestibule_user WHERE username = $1";
+    tx.optional(sql, args![username], |row| row.int(0)).await.map(|id| id.is_some())
+}
+
+/// Writes username, names, address and claims as they are in `user`.
 pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     let sql =
-        "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6
-                WHERE id = $1";
+        "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6,
+                username = $7, claims = $8 WHERE id = $1";
     let args = args![
         user.id,
         user.email.clone(),
         email_key(&user.email),
         user.email_verified,
         user.first_name.clone(),
-        user.last_name.clone()
+        user.last_name.clone(),
+        user.username.clone(),
+        user.claims.clone()
     ];
     tx.execute(sql, args).await?;
     tx.changed(Change::User(user.id));

@@ -156,7 +156,10 @@ impl Known {
     /// `None`: not enabled.
     fn provider(self, settings: &Settings) -> Result<Option<Provider>, String> {
         let name = self.entry.name.clone();
-        let provider = Provider::new(self.entry, self.ours, self.values, settings.outbound.max_concurrent_calls);
+        let policy = self.ours.policy.over(&settings.social);
+        policy.check().map_err(|(key, why)| format!("providers.{name}.{key}: {why}"))?;
+        let calls = settings.outbound.max_concurrent_calls;
+        let provider = Provider::new(self.entry, self.ours, self.values, policy, calls);
         provider.map_err(|what| format!("providers.{name}: {what}"))
     }
 

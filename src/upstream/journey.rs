@@ -132,12 +132,13 @@ impl Upstream {
                 let url = self.authorization_url(provider, going).await?;
                 Ok(Going { url, kept: Value::Null })
             }
-            Protocol::Oauth1
-            | Protocol::Openid2
-            | Protocol::Saml
-            | Protocol::Cas
-            | Protocol::Signed
-            | Protocol::Form => quirk::depart(self, provider, going).await,
+            #[cfg(feature = "saml")]
+            Protocol::Saml => super::saml::journey::depart(self, provider, going),
+            #[cfg(not(feature = "saml"))]
+            Protocol::Saml => quirk::depart(self, provider, going).await,
+            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
+                quirk::depart(self, provider, going).await
+            }
         }
     }
 
@@ -148,12 +149,13 @@ impl Upstream {
     pub async fn arrive(&self, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
         match provider.protocol() {
             Protocol::Oauth2 | Protocol::Oidc => self.arrive_with_code(provider, back).await,
-            Protocol::Oauth1
-            | Protocol::Openid2
-            | Protocol::Saml
-            | Protocol::Cas
-            | Protocol::Signed
-            | Protocol::Form => quirk::arrive(self, provider, back).await,
+            #[cfg(feature = "saml")]
+            Protocol::Saml => super::saml::journey::arrive(self, provider, back),
+            #[cfg(not(feature = "saml"))]
+            Protocol::Saml => quirk::arrive(self, provider, back).await,
+            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
+                quirk::arrive(self, provider, back).await
+            }
         }
     }
 

@@ -21,6 +21,8 @@ mod provider;
 mod quirk;
 mod refuse;
 mod remember;
+#[cfg(feature = "saml")]
+pub mod saml;
 mod token_endpoint;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::protocol::key_set::KeySet;
 use crate::protocol::provider::{
     Answer, AudienceCheck, Entry, NothingThere, Protocol, Setting, Status, Template, Variables,
 };
-use crate::settings::ProviderSettings;
+use crate::settings::{Policy, ProviderSettings};
 
 /// See the module.
 pub struct Provider {
@@ -21,6 +21,8 @@ pub struct Provider {
     pub entry: Entry,
     /// `[providers.NAME]`
     pub settings: ProviderSettings,
+    /// Who gets in by it, and as whom: its own settings over those of all providers.
+    pub policy: Policy,
     /// Ours first, then the further ones of the same project.
     pub(super) client_ids: Vec<String>,
     /// What the entry's settings are.
@@ -39,6 +41,7 @@ impl Provider {
         entry: Entry,
         settings: ProviderSettings,
         values: BTreeMap<String, Setting>,
+        policy: Policy,
         max_concurrent_calls: usize,
     ) -> Result<Option<Self>, String> {
         let enabled = match settings.enabled {
@@ -82,11 +85,20 @@ impl Provider {
             issuers: Vec::new(),
             entry,
             settings,
+            policy,
         };
         let fixed = provider.entry.issuer.iter().chain(&provider.entry.issuers);
         let fixed = fixed.filter(|issuer| !issuer.needs_an_answer());
         provider.issuers = fixed.filter_map(|issuer| provider.fixed_text(issuer).ok()).collect();
         quirk::check(&provider)?;
+        #[cfg(feature = "saml")]
+        if provider.protocol() == Protocol::Saml {
+            super::saml::journey::service_provider(&provider)?;
+        }
+        #[cfg(not(feature = "saml"))]
+        if provider.protocol() == Protocol::Saml {
+            return Err("this build has no SAML: it needs the feature `saml`".into());
+        }
         Ok(Some(provider))
     }
 

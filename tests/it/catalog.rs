@@ -32,7 +32,7 @@ fn generic() -> ProviderSettings {
 /// An example with what makes its entry a provider of one of the test's: two examples with other settings are two.
 fn enable(setup: &mut Setup, recorded: &Recorded, name: &str, scene: &Scene<'_>) {
     let mut provider = enabled(CLIENT_ID, SECRET);
-    provider.on_taken_email = OnTakenEmail::Create;
+    provider.policy.on_taken_email = Some(OnTakenEmail::Create);
     provider.accept_unverified_audience = true;
     provider.entry = scene.written();
     if name == "oidc" {

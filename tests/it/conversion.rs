@@ -220,7 +220,7 @@ on_both_databases! {
 
 async fn with_policy(setup: Setup, policy: OnTakenEmail) -> Test {
     let mut setup = setup;
-    setup.provider("github").on_taken_email = policy;
+    setup.provider("github").policy.on_taken_email = Some(policy);
     setup.start().await
 }
 
@@ -294,8 +294,8 @@ on_both_databases! {
 on_both_databases! {
     async fn only_some_domains_and_closed_sign_up(setup: Setup) { // attack 133
         let mut setup = setup;
-        setup.provider("google-oauth2").allowed_domains = vec!["example.com".into()];
-        setup.provider("github").allow_signup = Some(false);
+        setup.provider("google-oauth2").policy.allowed_domains = Some(vec!["example.com".into()]);
+        setup.provider("github").policy.allow_signup = Some(false);
         let t = setup.start().await;
         let app = converting(&t).await;
         let emails = [("in@EXAMPLE.com", true), ("a@evil.com@example.com", false), ("\"a@example.com\"@evil.com", false), ("a@example.com.", false)];
@@ -319,7 +319,7 @@ on_both_databases! {
 
         let stricter = t
             .second_node_with(|settings| {
-                settings.providers.get_mut("google-oauth2").unwrap().allowed_domains = vec!["corp.example".into()];
+                settings.providers.get_mut("google-oauth2").unwrap().policy.allowed_domains = Some(vec!["corp.example".into()]);
             })
             .await;
 

@@ -16,9 +16,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("metrics", &[]),
     ("store", &[]),
+    ("mail", &[]),
     ("upstream", &[]),
     // The context holds a value of each room, and every room above those is handed it.
-    ("context", &["authenticate", "client", "identity", "signing", "store", "upstream"]),
+    ("context", &["authenticate", "client", "identity", "mail", "signing", "store", "upstream"]),
     ("identity", &["context", "store"]),
     ("limits", &["context", "store"]),
     ("sender", &["context", "store"]),
@@ -61,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "issue",
             "limits",
             "logout",
+            "mail",
             "registration",
             "sender",
             "session",
@@ -78,6 +80,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("reqwest", &["upstream"]),
     ("minijinja", &["http"]),
+    ("lettre", &["mail"]),
 ];
 
 /// What the binary may not use: it decides nothing and makes no tokens.

@@ -28,11 +28,14 @@ mod openid;
 mod outage;
 mod owners;
 mod passwords;
+mod people;
 mod reference;
 mod refresh;
 mod registration;
 mod request_shapes;
 mod revocation;
+#[cfg(feature = "saml")]
+mod saml;
 mod sender_constrained;
 mod sessions;
 mod storage;

@@ -91,6 +91,7 @@ impl Claims {
             email,
             first_name: text(&self.first_name),
             last_name: text(&self.last_name),
+            full_name: None,
             picture: text(&self.picture).filter(|url| url.starts_with("https://")),
             groups: list(&self.groups),
             entitlements: list(&self.entitlements),

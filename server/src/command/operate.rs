@@ -61,6 +61,9 @@ pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
                 what: "database".to_owned(),
                 outcome: Ok(format!("{kind}, schema current, keys fit")),
             });
+            if cx.mailer.is_there() {
+                findings.push(Finding { what: "mail".to_owned(), outcome: cx.mailer.check().await });
+            }
             for provider in cx.upstream.providers() {
                 findings.push(Finding {
                     what: format!("provider {}", provider.name()),

@@ -126,6 +126,7 @@ async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
         last_name: create.last_name.unwrap_or_default(),
         password,
         is_superuser: create.superuser,
+        claims: String::new(),
     };
     let user = user::create(&cx.db, new, cx.clock.now()).await?;
     let user = user.ok_or_else(|| Failure::Refused(format!("the username `{}` is taken", create.username)))?;

@@ -12,15 +12,15 @@ use crate::harness::browser::{Browser, Scripts};
 use crate::harness::{Engine, PASSWORD};
 
 /// Looks at pages as they come by.
-struct Viewer {
+pub(super) struct Viewer {
     axe: Option<String>,
     pictures: Option<String>,
-    found: Vec<String>,
+    pub(super) found: Vec<String>,
     seen: usize,
 }
 
 impl Viewer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third-party/axe/axe.min.js");
         let axe = std::fs::read_to_string(file).ok();
         assert!(axe.is_some() || std::env::var_os("CI").is_none(), "`tests/set-up test` fetches axe-core");
@@ -28,7 +28,7 @@ impl Viewer {
         Self { axe, pictures, found: Vec::new(), seen: 0 }
     }
 
-    async fn look(&mut self, browser: &Browser, name: &str) {
+    pub(super) async fn look(&mut self, browser: &Browser, name: &str) {
         browser.find("main h1").await;
         self.seen += 1;
         if let Some(axe) = &self.axe {

@@ -8,6 +8,8 @@ pub mod issuer;
 pub mod key;
 mod postgres;
 pub mod recorded;
+#[cfg(feature = "saml")]
+pub mod saml_idp;
 pub mod stand_in;
 
 use std::sync::Arc;

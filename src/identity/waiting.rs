@@ -1,0 +1,333 @@
+//! A sign-in that waits until its person has proven an e-mail address.
+//!
+//! It lies sealed in the database. The browser in which it began has the only secret that finishes it; a mail has a link
+//! and a code that say "this address is theirs" and nothing more, so whoever opens the link elsewhere is not signed in.
+//! Not here: sending the mail and the pages around it (`http`), whose account it becomes ([`super::link`]).
+
+use serde::{Deserialize, Serialize};
+use vestibule_protocol::jwt::encode_part;
+use vestibule_protocol::{ErrorCode, OAuthError, Profile, TokenDigest, hex};
+
+use super::link::{self, Arrival, Arrived, Linked};
+use crate::context::{Context, random};
+use crate::settings::Policy;
+use crate::store::{attempt, pending, user};
+
+/// How long a sign-in waits after its last mail, in seconds.
+const PATIENCE: i64 = 7 * 86_400;
+/// What is counted begins anew after so many seconds.
+const WINDOW: i64 = 3_600;
+/// Mails to one address, and mails that one place asks for.
+const MAILS_TO_ONE: i64 = 5;
+const MAILS_FROM_ONE: i64 = 30;
+/// Codes that may be tried for one sign-in.
+const TRIES: i64 = 10;
+const CODE_DIGITS: usize = 8;
+
+const SIGN_IN: &str = "sign-in";
+const ADDRESS: &str = "address";
+
+/// A sign-in that waits. Its provider's tokens are in it, so there is no `Debug`.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Waiting {
+    /// The provider's name.
+    pub provider: String,
+    /// Whom it speaks of.
+    pub profile: Profile,
+    /// Where the browser goes on to; empty where that was not said.
+    pub next: String,
+    tokens: String,
+    asked: Option<Asked>,
+}
+
+/// The address that the last mail went to.
+#[derive(Clone, Deserialize, Serialize)]
+struct Asked {
+    email: String,
+    /// Digests of the mail's code and link; none where the mail had neither, because the address has an account.
+    proof: Option<(String, String)>,
+    is_proven: bool,
+}
+
+/// What a mail's link stands for.
+#[derive(Deserialize, Serialize)]
+struct Linking {
+    /// The secret of the sign-in: sealed, and never shown to whoever opens the link.
+    sign_in: String,
+    email: String,
+}
+
+/// What is to be mailed.
+pub enum Letter {
+    /// A link and a code.
+    Prove {
+        /// The secret in the link.
+        token: String,
+        /// What can be typed instead.
+        code: String,
+    },
+    /// That the address has an account, and how to sign in to it.
+    HasAccount,
+}
+
+/// What a link asks of whoever opens it.
+pub struct Question {
+    /// The provider's name.
+    pub provider: String,
+    /// The address that is to be confirmed.
+    pub email: String,
+    /// Whether the sign-in began in the browser with this secret.
+    pub is_own: bool,
+}
+
+/// What came of a code that was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It was right.
+    Right,
+    /// It was not.
+    Wrong,
+    /// Too many were wrong.
+    TooMany,
+}
+
+impl Waiting {
+    /// The address that a mail went to.
+    pub fn asked_email(&self) -> Option<&str> {
+        self.asked.as_ref().map(|asked| asked.email.as_str())
+    }
+
+    /// Whether the address is proven.
+    pub fn is_proven(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_proven)
+    }
+}
+
+/// Lets a sign-in wait, and gives the secret for the browser's cookie.
+///
+/// # Errors
+/// What the database says.
+pub async fn begin(
+    cx: &Context,
+    provider: &str,
+    profile: &Profile,
+    tokens: &[u8],
+    next: &str,
+) -> Result<String, OAuthError> {
+    let waiting = Waiting {
+        provider: provider.to_owned(),
+        profile: profile.clone(),
+        next: next.to_owned(),
+        tokens: String::from_utf8_lossy(tokens).into_owned(),
+        asked: None,
+    };
+    let secret = encode_part(&random::<32>());
+    let sealed = seal(cx, SIGN_IN, &waiting)?;
+    pending::insert(&cx.db, TokenDigest::of(&secret), SIGN_IN, sealed, cx.clock.now() + PATIENCE).await?;
+    Ok(secret)
+}
+
+/// The sign-in that waits in a browser with this secret.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(cx: &Context, secret: &str) -> Result<Option<Waiting>, OAuthError> {
+    let sealed = pending::find(&cx.db, TokenDigest::of(secret), SIGN_IN, cx.clock.now()).await?;
+    Ok(sealed.and_then(|sealed| open(cx, SIGN_IN, &sealed)))
+}
+
+/// Notes which address the person says is theirs, and what is to be mailed there. What an earlier mail held is of no use
+/// any more. `None`: no sign-in waits.
+///
+/// # Errors
+/// 429 after too many mails to this address or from this place: the same for an address with an account and without.
+pub async fn ask(
+    cx: &Context,
+    secret: &str,
+    email: &str,
+    policy: &Policy,
+    place: &str,
+) -> Result<Option<Letter>, OAuthError> {
+    let now = cx.clock.now();
+    let limits = [("mails to", user::email_key(email), MAILS_TO_ONE), ("mails from", place.to_owned(), MAILS_FROM_ONE)];
+    for (purpose, whose, limit) in limits {
+        let (count, until) = attempt::count(&cx.db, cx.keys.derive(purpose, whose.as_bytes()), now, WINDOW).await?;
+        if count > limit {
+            let error = OAuthError::invalid_request("Too many mails were asked for; wait an hour.").with_status(429);
+            return Err(OAuthError { retry_after: u32::try_from(until - now).ok(), ..error });
+        }
+    }
+    let is_taken = link::is_email_taken(cx, email, policy).await?;
+    let (token, code) = (encode_part(&random::<32>()), new_code());
+    let link = Linking { sign_in: secret.to_owned(), email: email.to_owned() };
+    let link = seal(cx, ADDRESS, &link)?;
+    let proof = (!is_taken).then(|| (digest_of_code(cx, secret, &code), digest_of_link(&token)));
+    let asked = Asked { email: email.to_owned(), proof, is_proven: false };
+    let link_digest = TokenDigest::of(&token);
+    let changed = change(cx, secret, move |waiting| waiting.asked = Some(asked), Some((link_digest, link, !is_taken)));
+    if !changed.await? {
+        return Ok(None);
+    }
+    Ok(Some(if is_taken { Letter::HasAccount } else { Letter::Prove { token, code } }))
+}
+
+/// What the link of a mail asks. `None`: it is unknown, was used, or is too old, or a later mail stands in for it.
+///
+/// # Errors
+/// What the database says.
+pub async fn look_up(cx: &Context, token: &str, secret: Option<&str>) -> Result<Option<Question>, OAuthError> {
+    let now = cx.clock.now();
+    let Some(sealed) = pending::find(&cx.db, TokenDigest::of(token), ADDRESS, now).await? else { return Ok(None) };
+    let Some(link) = open::<Linking>(cx, ADDRESS, &sealed) else { return Ok(None) };
+    let Some(waiting) = find(cx, &link.sign_in).await?.filter(|waiting| stands_for(waiting, &link, token)) else {
+        return Ok(None);
+    };
+    let is_own = secret.is_some_and(|own| is_same(own, &link.sign_in));
+    Ok(Some(Question { provider: waiting.provider, email: link.email, is_own }))
+}
+
+/// Takes a link's word that the address is the person's, once. `false`: as [`look_up`]'s `None`.
+///
+/// # Errors
+/// What the database says.
+pub async fn confirm(cx: &Context, token: &str) -> Result<bool, OAuthError> {
+    let now = cx.clock.now();
+    let Some(sealed) = pending::take(&cx.db, TokenDigest::of(token), ADDRESS, now).await? else { return Ok(false) };
+    let Some(link) = open::<Linking>(cx, ADDRESS, &sealed) else { return Ok(false) };
+    let is_current = find(cx, &link.sign_in).await?.is_some_and(|waiting| stands_for(&waiting, &link, token));
+    if !is_current {
+        return Ok(false);
+    }
+    let email = link.email;
+    let prove = move |waiting: &mut Waiting| {
+        if let Some(asked) = waiting.asked.as_mut().filter(|asked| asked.email == email) {
+            asked.is_proven = true;
+        }
+    };
+    change(cx, &link.sign_in, prove, None).await
+}
+
+/// Tries a code that was typed in the browser with this secret.
+///
+/// # Errors
+/// What the database says.
+pub async fn try_code(cx: &Context, secret: &str, code: &str) -> Result<Tried, OAuthError> {
+    let now = cx.clock.now();
+    let key = cx.keys.derive("tries of a mailed code", secret.as_bytes());
+    if attempt::count(&cx.db, key, now, WINDOW).await?.0 > TRIES {
+        return Ok(Tried::TooMany);
+    }
+    let Some(asked) = find(cx, secret).await?.and_then(|waiting| waiting.asked) else { return Ok(Tried::Wrong) };
+    let tried = digest_of_code(cx, secret, code);
+    let is_right = asked.proof.as_ref().is_some_and(|(code, _)| is_same(code, &tried));
+    if !is_right {
+        return Ok(Tried::Wrong);
+    }
+    let prove = move |waiting: &mut Waiting| {
+        let same = |now: &&mut Asked| now.proof.as_ref().is_some_and(|(code, _)| is_same(code, &tried));
+        if let Some(asked) = waiting.asked.as_mut().filter(same) {
+            asked.is_proven = true;
+        }
+    };
+    change(cx, secret, prove, None).await.map(|found| if found { Tried::Right } else { Tried::Wrong })
+}
+
+/// Ends the waiting of a sign-in whose address is proven, once. `None`: none waits, or its address is not proven.
+///
+/// # Errors
+/// What [`link::arrive`] says.
+pub async fn finish(cx: &Context, secret: &str, policy: &Policy) -> Result<Option<(Linked, Waiting)>, OAuthError> {
+    if !find(cx, secret).await?.is_some_and(|waiting| waiting.is_proven()) {
+        return Ok(None);
+    }
+    let (digest, now) = (TokenDigest::of(secret), cx.clock.now());
+    let Some(sealed) = pending::take(&cx.db, digest, SIGN_IN, now).await? else { return Ok(None) };
+    let Some(waiting) = open::<Waiting>(cx, SIGN_IN, &sealed).filter(Waiting::is_proven) else { return Ok(None) };
+    let arrival = Arrival {
+        provider: &waiting.provider,
+        profile: &waiting.profile,
+        policy,
+        tokens: waiting.tokens.as_bytes(),
+        proven_email: waiting.asked_email(),
+    };
+    match link::arrive(cx, &arrival).await {
+        Ok(Arrived::In(linked)) => Ok(Some((*linked, waiting))),
+        Ok(Arrived::NeedsEmail(_)) => Ok(None),
+        Err(error) => {
+            // Our failure is not the person's: they can try again.
+            if error.status() >= 500 {
+                pending::insert(&cx.db, digest, SIGN_IN, sealed, now + PATIENCE).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Changes a sign-in that waits; with a link, that is stored too, if it is wanted. `false`: none waits.
+async fn change(
+    cx: &Context,
+    secret: &str,
+    change: impl FnOnce(&mut Waiting) + Send + 'static,
+    link: Option<(TokenDigest, Vec<u8>, bool)>,
+) -> Result<bool, OAuthError> {
+    let now = cx.clock.now();
+    let digest = TokenDigest::of(secret);
+    let Some(mut waiting) = find(cx, secret).await? else { return Ok(false) };
+    change(&mut waiting);
+    let sealed = seal(cx, SIGN_IN, &waiting)?;
+    let stored = cx.db.write(move |tx| {
+        Box::pin(async move {
+            if pending::take_in(tx, digest, SIGN_IN, now).await?.is_none() {
+                return Ok(false);
+            }
+            pending::put(tx, digest, SIGN_IN, sealed, now + PATIENCE).await?;
+            if let Some((digest, sealed, true)) = link {
+                pending::put(tx, digest, ADDRESS, sealed, now + PATIENCE).await?;
+            }
+            Ok(true)
+        })
+    });
+    Ok(stored.await?)
+}
+
+/// Whether a link is the one of the last mail.
+fn stands_for(waiting: &Waiting, link: &Linking, token: &str) -> bool {
+    let Some(asked) = &waiting.asked else { return false };
+    asked.email == link.email && asked.proof.as_ref().is_some_and(|(_, own)| is_same(own, &digest_of_link(token)))
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}
+
+/// Digits, so that they can be read out and typed anywhere.
+fn new_code() -> String {
+    let number = u64::from_be_bytes(random::<8>()) % 100_000_000;
+    format!("{number:0CODE_DIGITS$}")
+}
+
+fn digest_of_code(cx: &Context, secret: &str, code: &str) -> String {
+    let digits: String = code.chars().filter(char::is_ascii_digit).take(CODE_DIGITS + 1).collect();
+    hex(&cx.keys.derive("mailed code", [secret, "\n", &digits].concat().as_bytes()))
+}
+
+fn digest_of_link(token: &str) -> String {
+    hex(TokenDigest::of(token).as_bytes())
+}
+
+fn purpose(kind: &str) -> String {
+    format!("pending {kind}")
+}
+
+fn seal(cx: &Context, kind: &str, value: &impl Serialize) -> Result<Vec<u8>, OAuthError> {
+    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+        OAuthError::new(ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(cause)
+    };
+    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
+    cx.keys.seal(&purpose(kind), &text).map_err(|error| failed(error.into()))
+}
+
+/// `None` for what was sealed under a key that is gone: as if it had never been.
+fn open<T: serde::de::DeserializeOwned>(cx: &Context, kind: &str, sealed: &[u8]) -> Option<T> {
+    serde_json::from_slice(&cx.keys.open(&purpose(kind), sealed).ok()?).ok()
+}
