@@ -81,6 +81,7 @@ pub const ENTRY_KEYS: &[&str] = &[
     "claims.picture",
     "claims.groups",
     "claims.entitlements",
+    "claims.holder",
     "extra.*",
     "require.that",
     "require.otherwise",

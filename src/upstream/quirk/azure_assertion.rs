@@ -6,7 +6,8 @@ use super::super::{Provider, refuse};
 use crate::protocol::OAuthError;
 
 pub(super) fn check(provider: &Provider) -> Result<(), String> {
-    let has_any = provider.secret().is_some() || ["client_assertion", "federated_token_file"].iter().any(|name| provider.has_value(name));
+    let has_any = provider.secret().is_some()
+        || ["client_assertion", "federated_token_file"].iter().any(|name| provider.has_value(name));
     match has_any {
         true => Ok(()),
         false => {

@@ -6,7 +6,6 @@
 mod apple;
 mod azure_assertion;
 mod discourse;
-mod eveonline;
 mod facebook_app;
 mod github_app;
 mod google_onetap;
@@ -40,7 +39,6 @@ pub(super) enum Quirk {
     Apple,
     AzureAssertion,
     Discourse,
-    EveOnline,
     FacebookApp,
     GithubApp,
     GoogleOnetap,
@@ -63,7 +61,6 @@ pub(super) const QUIRKS: &[(&str, Quirk)] = &[
     ("apple", Quirk::Apple),
     ("azure-assertion", Quirk::AzureAssertion),
     ("discourse", Quirk::Discourse),
-    ("eveonline", Quirk::EveOnline),
     ("facebook-app", Quirk::FacebookApp),
     ("github-app", Quirk::GithubApp),
     ("google-onetap", Quirk::GoogleOnetap),
@@ -192,21 +189,11 @@ pub(super) fn check_token_answer(
     }
 }
 
-/// What of a sign-in must be known again when its token is refreshed, or the next time that somebody comes with its
-/// identifier.
-pub(super) fn kept(provider: &Provider, known: &Known, extra: &Map<String, Value>) -> Vec<(String, Value)> {
+/// What of a sign-in must be known again when its token is refreshed.
+pub(super) fn kept(provider: &Provider, known: &Known) -> Vec<(String, Value)> {
     match of(&provider.entry) {
         Some(Quirk::VkId) => vk_id::kept(known),
-        Some(Quirk::EveOnline) => eveonline::kept(extra),
         _ => Vec::new(),
-    }
-}
-
-/// Who holds the identifier, where it can change hands.
-pub(super) fn holder(provider: &Provider, tokens: &ProviderTokens) -> Option<String> {
-    match of(&provider.entry) {
-        Some(Quirk::EveOnline) => eveonline::holder(tokens),
-        _ => None,
     }
 }
 
@@ -247,9 +234,12 @@ pub(super) fn begins(provider: &Provider, params: &Params) -> bool {
     of(&provider.entry) == Some(Quirk::GithubApp) && github_app::is_installation(params)
 }
 
-/// Whether the answer is still behind the `#`, where only a script sees it.
-pub(super) fn is_in_fragment(provider: &Provider, params: &Params) -> bool {
-    of(&provider.entry) == Some(Quirk::Telegram) && telegram::is_in_fragment(params)
+/// Under which name the answer is still behind the `#`, where only a script sees it.
+pub(super) fn in_fragment(provider: &Provider, params: &Params) -> Option<&'static str> {
+    match of(&provider.entry) {
+        Some(Quirk::Telegram) => telegram::in_fragment(params),
+        _ => None,
+    }
 }
 
 /// Whether nobody can be sent there: the provider alone begins.

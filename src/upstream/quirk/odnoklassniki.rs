@@ -65,7 +65,8 @@ pub(super) async fn arrive(
     if of_session != user {
         return Err(refuse::two_people(provider));
     }
-    let asked = vec![pair("method", "users.getInfo"), pair("uids", user), pair("fields", "uid,first_name,last_name,name")];
+    let asked =
+        vec![pair("method", "users.getInfo"), pair("uids", user), pair("fields", "uid,first_name,last_name,name")];
     let url = signed(asked, secret).iter().fold(url, |url, (name, value)| with_query(&url, name, value));
     let answer = upstream.ask(provider, Call { secrets: provider.secrets(session), ..Call::get(url) }).await?;
     let root: Map<String, Value> = match accepted(provider, &provider.entry.userinfo, &answer)? {

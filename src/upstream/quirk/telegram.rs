@@ -12,8 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::super::journey::{Departure, Unasked};
-use super::super::{Identified, Provider, ProviderTokens, Upstream, refuse};
 use super::super::person::Known;
+use super::super::{Identified, Provider, ProviderTokens, Upstream, refuse};
 use super::{OURS, hex, hmac_sha256, is_same};
 use crate::protocol::jose::LEEWAY;
 use crate::protocol::provider::template::with_query;
@@ -51,8 +51,9 @@ pub(super) fn depart(provider: &Provider, going: &Departure<'_>) -> Result<Strin
     Ok(params.into_iter().fold(provider.authorize()?, |url, (name, value)| with_query(&url, name, value)))
 }
 
-pub(super) fn is_in_fragment(params: &Params) -> bool {
-    params.get("redirect_state").is_some() && ["hash", RESULT, "error"].iter().all(|name| params.get(name).is_none())
+pub(super) fn in_fragment(params: &Params) -> Option<&'static str> {
+    let is_told = ["hash", RESULT, "error"].iter().any(|name| params.get(name).is_some());
+    (params.get("redirect_state").is_some() && !is_told).then_some(RESULT)
 }
 
 /// The members in one piece become parameters. `false` in their place: the person said no.

@@ -39,12 +39,7 @@ pub(super) async fn arrive(
     Ok(Identified { profile, tokens, expires_at: None })
 }
 
-async fn is_app_user(
-    upstream: &Upstream,
-    provider: &Provider,
-    token: &str,
-    viewer: &str,
-) -> Result<bool, OAuthError> {
+async fn is_app_user(upstream: &Upstream, provider: &Provider, token: &str, viewer: &str) -> Result<bool, OAuthError> {
     let params = [("user_id", viewer), ("v", provider.value("api_version")), ("access_token", token)];
     let url = "https://api.vk.ru/method/users.isAppUser".to_owned();
     let url = params.into_iter().fold(url, |url, (name, value)| with_query(&url, name, value));
