@@ -161,7 +161,7 @@ impl Known {
     fn line(self, settings: &Settings) -> CatalogLine {
         let entry = &self.entry;
         let mut needs = Vec::new();
-        if entry.protocol.needs_client_id() {
+        if entry.protocol.needs_client_id() || quirk::needs_client_id(entry) {
             needs.push("client_id".to_owned());
         }
         if entry.needs_client_secret() || quirk::needs_client_secret(entry) {

@@ -21,7 +21,9 @@ fn entries() -> Vec<Entry> {
     settings.providers.insert("oidc".into(), generic());
     let lines = upstream::lines(&settings).unwrap();
     let all = lines.into_iter().map(|line| line.entry);
-    let by_data = |entry: &Entry| entry.quirk.is_none() && entry.status != Status::ShutDown;
+    let by_data = |entry: &Entry| {
+        entry.quirk.is_none() && !entry.settings.contains_key("public_key") && entry.status != Status::ShutDown
+    };
     all.filter(|entry| entry.protocol.has_codes() && by_data(entry)).collect()
 }
 
