@@ -48,6 +48,13 @@ pub(super) enum Body {
     Json(Value),
 }
 
+impl Body {
+    /// An object of texts.
+    pub(super) fn json(members: Vec<(String, String)>) -> Self {
+        Self::Json(members.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+    }
+}
+
 /// An answer that arrived whole.
 pub(super) struct Answer {
     pub status: u16,

@@ -224,11 +224,15 @@ fn about_person(
     let mut headers = provider.headers(variables);
     let unfilled = |error: provider::NothingThere| refuse::profile_incomplete(provider, error.to_string());
     headers.extend(filled(&rule.headers, variables).map_err(unfilled)?);
-    let form = rule.form.as_ref().map(|form| filled(form, variables)).transpose().map_err(unfilled)?;
+    let body = match (&rule.json, &rule.form) {
+        (Some(json), _) => Body::json(filled(json, variables).map_err(unfilled)?),
+        (None, Some(form)) => Body::Form(filled(form, variables).map_err(unfilled)?),
+        (None, None) => Body::None,
+    };
     let mut call = Call { headers, secrets: provider.secrets(variables.token), ..Call::get(url) };
-    if rule.method == Some(provider::Method::Post) || rule.form.is_some() {
+    if rule.method == Some(provider::Method::Post) || rule.json.is_some() || rule.form.is_some() {
         call.method = Method::POST;
-        call.body = form.map_or(Body::None, Body::Form);
+        call.body = body;
     }
     with_token(place, &mut call, variables.token);
     quirk::sign(provider, &mut call, variables.token);

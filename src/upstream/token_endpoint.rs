@@ -7,7 +7,7 @@ use super::outbound::{Answer, Body, Call};
 use super::person::Known;
 use super::{Provider, ProviderTokens, Upstream, keys, quirk, refuse};
 use crate::protocol::OAuthError;
-use crate::protocol::provider::{self, BodyForm, ClientAuth, Expression, RefreshBy, Variables, template};
+use crate::protocol::provider::{self, BodyForm, ClientAuth, Expression, RefreshBy, RevokeBy, Variables, template};
 
 /// What the token endpoint gave. No `Debug`: it holds tokens.
 pub(super) struct Granted {
@@ -99,7 +99,11 @@ impl Upstream {
     /// What the provider refuses, or that it cannot be reached.
     pub async fn revoke(&self, provider: &Provider, tokens: &ProviderTokens) -> Result<bool, OAuthError> {
         let Some(rule) = &provider.entry.revoke else { return Ok(false) };
-        let Some(token) = tokens.refresh_token.as_deref().or(tokens.access_token.as_deref()) else { return Ok(false) };
+        let token = match rule.by {
+            RevokeBy::RefreshToken => tokens.refresh_token.as_deref().or(tokens.access_token.as_deref()),
+            RevokeBy::AccessToken => tokens.access_token.as_deref(),
+        };
+        let Some(token) = token else { return Ok(false) };
         let answer = Known::default().answer(provider, token);
         let secret = quirk::credentials(provider, self.clock.now())?.secret.unwrap_or_default();
         let variables = Variables { client_secret: &secret, ..provider.variables(token, &answer) };
@@ -111,10 +115,11 @@ impl Upstream {
             provider::Method::Post => Method::POST,
             provider::Method::Delete => Method::DELETE,
         };
-        let body = match &rule.form {
-            Some(form) => Body::Form(filled(form, &variables).map_err(unfilled)?),
-            None if method == Method::POST => Body::Form(vec![("token".into(), token.into())]),
-            None => Body::None,
+        let body = match (&rule.json, &rule.form) {
+            (Some(json), _) => Body::json(filled(json, &variables).map_err(unfilled)?),
+            (None, Some(form)) => Body::Form(filled(form, &variables).map_err(unfilled)?),
+            (None, None) if method == Method::POST => Body::Form(vec![("token".into(), token.into())]),
+            (None, None) => Body::None,
         };
         let basic = || (provider.client_id().to_owned(), secret.clone());
         let url = provider.endpoint(&rule.url, &variables)?;
