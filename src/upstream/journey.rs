@@ -139,6 +139,20 @@ impl Provider {
         quirk::in_fragment(self, params)
     }
 
+    /// What a SAML identity provider is told of us; `None` for every other protocol.
+    ///
+    /// # Errors
+    /// `provider_misconfigured`.
+    pub fn metadata(&self, redirect_uri: &str) -> Result<Option<String>, OAuthError> {
+        #[cfg(feature = "saml")]
+        if self.protocol() == Protocol::Saml {
+            let ours = super::saml::journey::service_provider(self);
+            return ours.map(|ours| Some(ours.metadata(redirect_uri))).map_err(|why| refuse::misconfigured(self, why));
+        }
+        let _ = redirect_uri;
+        Ok(None)
+    }
+
     /// Whether what came back is a refusal: of the person's, or of the provider's.
     pub fn declined(&self, params: &Params) -> Option<Declined> {
         let word = params.get("error").or_else(|| params.get("denied").map(|_| "access_denied"))?;
