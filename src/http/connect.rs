@@ -11,9 +11,11 @@ use vestibule_protocol::OAuthError;
 
 use super::bearer::person;
 use super::body::{Body, Caller};
+use super::disconnect;
 use super::respond::ApiError;
 use crate::context::Ctx;
 use crate::grant::convert_token;
+use crate::identity::disconnect::Disconnected;
 use crate::identity::link::{self, Arrival};
 
 pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<Response, ApiError> {
@@ -36,7 +38,7 @@ pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, bod
     Ok(([(CACHE_CONTROL, "no-store")], Json(association)).into_response())
 }
 
-pub(super) async fn disconnect(
+pub(super) async fn take_away(
     State(cx): State<Ctx>,
     Caller(identity): Caller,
     body: Body,
@@ -47,10 +49,10 @@ pub(super) async fn disconnect(
     let not_theirs =
         || OAuthError::invalid_request("There is no such association of yours.").with_field("association_id");
     let association_id: i64 = association_id.parse().map_err(|_| not_theirs())?;
-    match link::disconnect(&cx, user.id, backend, association_id).await? {
-        link::Disconnected::Done => Ok(StatusCode::NO_CONTENT),
-        link::Disconnected::NotTheirs => Err(not_theirs().into()),
-        link::Disconnected::LastWayIn => {
+    match disconnect::carry_out(&cx, user.id, backend, Some(association_id)).await? {
+        Disconnected::Done => Ok(StatusCode::NO_CONTENT),
+        Disconnected::NotTheirs => Err(not_theirs().into()),
+        Disconnected::LastWayIn => {
             let sentence = "This is the last way in to this account: set a password or connect another backend first.";
             Err(OAuthError::invalid_request(sentence).with_field("association_id").into())
         }

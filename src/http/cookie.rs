@@ -76,6 +76,11 @@ pub(super) fn form_token(cx: &Context, form_cookie: &str, session_cookie: Option
     encode_part(&cx.keys.derive("form token", input.as_bytes()))
 }
 
+/// Whether a page of ours, or the person alone (a bookmark, a typed address), led here, and the browser says so.
+pub(super) fn is_led_from_here(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "same-origin" || site == "none")
+}
+
 /// Whether a form was posted from a page of ours, as far as the browser says.
 pub(super) fn is_from_here(cx: &Context, headers: &HeaderMap) -> bool {
     let own = url::Url::parse(&cx.settings.public_url()).map(|url| url.origin().ascii_serialization());

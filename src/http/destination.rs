@@ -2,11 +2,14 @@
 
 use url::form_urlencoded::byte_serialize;
 
+use super::sign_in::HOME;
 use crate::settings::Policy;
+
+/// The page of a person's accounts at providers.
+pub(super) const CONNECTIONS: &str = "/account/connections";
 
 /// What came of the way to a provider and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "connecting and disconnecting in a browser go by the same rule")]
 pub(super) enum Outcome<'a> {
     /// Somebody whom we know has signed in.
     SignedIn,
@@ -27,9 +30,11 @@ pub(super) enum Outcome<'a> {
 pub(super) fn destination(outcome: Outcome<'_>, policy: &Policy, next: Option<&str>) -> Option<String> {
     let good = |address: &&str| policy.may_lead_to(address);
     let next = next.filter(good);
-    let home = || Some(policy.login_redirect_url.as_str()).filter(good).unwrap_or("/account/");
+    let home = || Some(policy.login_redirect_url.as_str()).filter(good).unwrap_or(HOME);
     let own = |address: &'_ str| Some(address.to_owned()).filter(|address| policy.may_lead_to(address));
-    let then = |address: &str| next.map(str::to_owned).or_else(|| own(address)).unwrap_or_else(|| home().to_owned());
+    // Whoever has set no page of their own sees what is connected now.
+    let list = || if home() == HOME { CONNECTIONS } else { home() };
+    let then = |address: &str| next.map(str::to_owned).or_else(|| own(address)).unwrap_or_else(|| list().to_owned());
     match outcome {
         Outcome::SignedIn => Some(next.unwrap_or_else(home).to_owned()),
         Outcome::NewUser => Some(match (own(&policy.new_user_redirect_url), next) {
@@ -68,11 +73,18 @@ mod tests {
     #[test]
     fn without_settings_everybody_goes_where_they_wanted_to() {
         let policy = Policy::default();
-        for outcome in [Outcome::SignedIn, Outcome::NewUser, Outcome::NewAssociation, Outcome::Disconnected] {
+        for (outcome, default) in [
+            (Outcome::SignedIn, "/account/"),
+            (Outcome::NewUser, "/account/"),
+            (Outcome::NewAssociation, "/account/connections"),
+            (Outcome::Disconnected, "/account/connections"),
+        ] {
             assert_eq!(to(outcome, &policy, "/x?y"), "/x?y");
-            assert_eq!(to(outcome, &policy, "https://evil.com"), "/account/", "attack 181");
-            assert_eq!(destination(outcome, &policy, None).as_deref(), Some("/account/"));
+            assert_eq!(to(outcome, &policy, "https://evil.com"), default, "attack 181");
+            assert_eq!(destination(outcome, &policy, None).as_deref(), Some(default));
         }
+        let policy = Policy { login_redirect_url: "/home".into(), ..policy };
+        assert_eq!(destination(Outcome::Disconnected, &policy, None).as_deref(), Some("/home"));
         assert_eq!(destination(Outcome::Inactive, &policy, Some("/x")), None);
         assert_eq!(destination(Outcome::Refused("email_in_use"), &policy, Some("/x")), None);
     }

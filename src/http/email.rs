@@ -11,6 +11,7 @@ use vestibule_protocol::{OAuthError, Params};
 use super::destination::{Outcome, destination};
 use super::letter::Letter;
 use super::page::{self, Page};
+use super::setback::Setback;
 use super::visitor::{Form, Visitor, see_other};
 use super::{cookie, sign_in};
 use crate::context::{Context, Ctx};
@@ -176,29 +177,12 @@ async fn finish(cx: &Context, visitor: &Visitor, secret: &str, waiting: &Waiting
         }
         Ok(None) => return Ok(see_other(PAGE)),
         Err(error) if error.status() >= 500 => return Err(error),
-        Err(error) => refuse(cx, visitor, provider, error),
+        Err(error) => Setback::from(error).on_the_way_to(&waiting.next).show(cx, visitor, Some(provider)),
     };
     if let Some(gone) = cookie::waiting(cx, "", 0) {
         answer.headers_mut().append(SET_COOKIE, gone);
     }
     Ok(answer)
-}
-
-/// A refusal on the way back from a provider: the operator's address for it, or a page.
-pub(super) fn refuse(cx: &Context, visitor: &Visitor, provider: &Provider, error: OAuthError) -> Response {
-    let word = error.reason.map_or(error.code.as_str(), |reason| reason.as_str());
-    let outcome = match word {
-        "person_inactive" => Outcome::Inactive,
-        word => Outcome::Refused(word),
-    };
-    match destination(outcome, &provider.policy, None) {
-        Some(address) => {
-            let mut answer = see_other(&address);
-            answer.extensions_mut().insert(super::respond::Refused(std::sync::Arc::new(error)));
-            answer
-        }
-        None => page::refuse(cx, visitor, error),
-    }
 }
 
 /// Opened from the mail. In the browser that waits it is enough; elsewhere a button must be pressed, because programs

@@ -5,11 +5,13 @@ mod authorize;
 mod backends;
 pub mod bearer;
 mod body;
+mod complete;
 mod connect;
 mod cookie;
 mod cors;
 mod destination;
 mod device;
+mod disconnect;
 mod discovery;
 mod email;
 mod introspect;
@@ -24,6 +26,7 @@ mod probe;
 mod register;
 mod respond;
 mod revoke;
+mod setback;
 mod sign_in;
 mod style;
 mod token;
@@ -35,7 +38,8 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
-use account::applications;
+use account::{applications, connections};
+use destination::CONNECTIONS;
 pub use respond::ApiError;
 
 use crate::context::Ctx;
@@ -61,19 +65,21 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 22] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 24] = [
         ("introspect", post(introspect::introspect)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
         ("connect-backend", post(connect::connect)),
-        ("disconnect-backend", post(connect::disconnect)),
+        ("disconnect-backend", post(connect::take_away)),
         ("backends", get(backends::backends)),
         // A proxy may ask with the method of the request that it guards.
         ("verify", any(verify::verify)),
         ("authorize", get(authorize::get).post(authorize::post)),
         ("consent", post(authorize::consent)),
-        ("login/{backend}", get(login::begin)),
-        ("complete/{backend}", get(login::complete).post(login::complete_form)),
+        ("login/{backend}", get(login::begin).post(login::connect)),
+        ("complete/{backend}", get(complete::get).post(complete::post)),
+        ("disconnect/{backend}", post(disconnect::all)),
+        ("disconnect/{backend}/{association_id}", post(disconnect::one)),
         ("device", get(device::get).post(device::post)),
         ("logout", get(logout::get).post(logout::post)),
         ("logout/confirm", post(logout::confirm)),
@@ -115,6 +121,7 @@ pub fn router(cx: &Ctx) -> Router {
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
     router = both(router, "/account/email", &get(email::get).post(email::post));
     router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
+    router = both(router, CONNECTIONS, &get(connections::get));
     router = both(router, "/account/sessions", &get(account::sessions).post(account::end_sessions));
     for (name, endpoint) in endpoints {
         router = both(router, &format!("{mount}/{name}"), &endpoint);

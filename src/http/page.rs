@@ -37,6 +37,8 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "applications.html",
     "authorized.html",
     "authorized_confirm.html",
+    "connect_confirm.html",
+    "connections.html",
     "consent.html",
     "device.html",
     "device_confirm.html",
@@ -50,6 +52,7 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "mail.html",
     "message.html",
     "scope.html",
+    "setback.html",
     "sessions.html",
     "sign_in.html",
     "sign_out.html",
@@ -188,6 +191,16 @@ pub(super) fn refuse(cx: &Context, visitor: &Visitor, error: OAuthError) -> Resp
     }
     response.extensions_mut().insert(Refused(Arc::new(error)));
     response
+}
+
+/// Where forms lead that go on to a provider: some are known only once they are asked, and each may send the browser on.
+pub(super) fn providers(cx: &Context) -> Vec<String> {
+    let mut targets = vec!["https://provider.invalid".to_owned()];
+    // In development a provider may be reached without TLS.
+    if !cx.settings.is_https() || cx.settings.outbound.allow_private_addresses {
+        targets.push("http://provider.invalid".to_owned());
+    }
+    targets
 }
 
 /// The origin, as a policy names it.

@@ -94,15 +94,17 @@ async fn show(cx: &Context, visitor: &Visitor, next: &str, error: Option<&str>, 
     };
     let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     let mount = cx.settings.mount.trim_end_matches('/');
+    // Whoever is signed in already is here to sign in again or as somebody else, and connects nothing.
+    let anew = if visitor.session.is_some() { "&prompt=login" } else { "" };
     let providers: Vec<_> = cx
         .upstream
         .providers()
-        .filter(|provider| provider.has_browser_flow())
+        .filter(|provider| provider.has_browser_flow() && provider.signs_in())
         .map(|provider| {
             json!({
                 "name": provider.name(),
                 "title": provider.title(),
-                "url": format!("{mount}/login/{}?next={encoded}", provider.name()),
+                "url": format!("{mount}/login/{}?next={encoded}{anew}", provider.name()),
             })
         })
         .collect();
@@ -118,8 +120,12 @@ async fn show(cx: &Context, visitor: &Visitor, next: &str, error: Option<&str>, 
         "providers": providers,
         "current": current,
     });
+    let mut form_targets: Vec<String> = waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect();
+    if next.starts_with(&format!("{mount}/login/")) {
+        form_targets.extend(page::providers(cx));
+    }
     Page {
-        form_targets: waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect(),
+        form_targets,
         ui_locales: waiting.map(|waiting| waiting.ui_locales).unwrap_or_default(),
         ..Page::new("sign_in.html", context)
     }

@@ -419,52 +419,13 @@ enum Found {
     Several,
 }
 
-/// What came of disconnecting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disconnected {
-    /// It is gone.
-    Done,
-    /// There is no such association, or it is somebody else's or another provider's.
-    NotTheirs,
-    /// Without it nobody could get into the account any more.
-    LastWayIn,
-}
-
-/// Takes an account at a provider away from a person, unless it is the last way in to an account without a password.
-///
-/// # Errors
-/// What the database says.
-pub async fn disconnect(
-    cx: &Context,
-    user_id: i64,
-    provider: &str,
-    association_id: i64,
-) -> Result<Disconnected, OAuthError> {
-    let provider = provider.to_owned();
-    let outcome = cx
-        .db
-        .write(move |tx| {
-            Box::pin(async move {
-                // Two at once must not both see the other one as the way that is left.
-                tx.lock(&format!("associations of {user_id}")).await?;
-                let all = association::of_user_in(tx, user_id).await?;
-                if !all.iter().any(|own| own.id == association_id && own.provider == provider) {
-                    return Ok(Disconnected::NotTheirs);
-                }
-                let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| user.has_password());
-                if all.len() == 1 && !has_password {
-                    return Ok(Disconnected::LastWayIn);
-                }
-                association::delete(tx, association_id, user_id).await?;
-                Ok(Disconnected::Done)
-            })
-        })
-        .await?;
-    Ok(outcome)
-}
-
 fn purpose(arrival: &Arrival<'_>) -> String {
-    format!("tokens of {} {}", arrival.provider, arrival.profile.uid)
+    sealed_for(arrival.provider, &arrival.profile.uid)
+}
+
+/// What the tokens of an account at a provider are sealed for.
+pub(super) fn sealed_for(provider: &str, uid: &str) -> String {
+    format!("tokens of {provider} {uid}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Nothing here knows grants, tokens or HTTP.
 
 mod details;
+pub mod disconnect;
 pub mod link;
 pub mod password;
 mod refuse;

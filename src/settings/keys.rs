@@ -214,10 +214,11 @@ policy_keys! {
     "get_all_extra_data", "false", "Whether all is kept that the provider's entry names under `extra`, but for tokens.";
     "require_email", "false", "Whether a new person must have an address; in a browser they are asked for it, and prove it by a mail.";
     "force_email_validation", "false", "Whether a new person's address must be verified: by the provider, else in a browser by a mail.";
+    "revoke_tokens_on_disconnect", "false", "Whether a provider whose entry says how is told to end its tokens before its account is disconnected. If that fails, the account stays connected.";
     "login_redirect_url", "\"/account/\"", "Where somebody goes after signing in who came without a `next`.";
     "new_user_redirect_url", "\"\"", "Where a new person goes first; `next` is handed on. Empty: where everybody goes.";
-    "new_association_redirect_url", "\"\"", "Where somebody goes who has connected an account and came without a `next`. Empty: `login_redirect_url`.";
-    "disconnect_redirect_url", "\"\"", "Where somebody goes who has disconnected one and came without a `next`. Empty: `login_redirect_url`.";
+    "new_association_redirect_url", "\"\"", "Where somebody goes who has connected an account and came without a `next`. Empty: `login_redirect_url`, or the page of connected accounts where that is not set either.";
+    "disconnect_redirect_url", "\"\"", "Where somebody goes who has disconnected one and came without a `next`. Empty: `login_redirect_url`, or the page of connected accounts where that is not set either.";
     "inactive_user_url", "\"\"", "Where somebody goes whose account was deactivated. Empty: `login_error_url`.";
     "login_error_url", "\"\"", "Where somebody goes who could not be signed in, with `?error=REASON`. Empty: a page that says why.";
     "allowed_redirect_hosts", "[]", "The hosts, with their port where it is not the usual one, that `next` and the addresses above may lead to beside this server.";

@@ -85,13 +85,15 @@ policy! {
     require_email: bool = false,
     /// Whether a new person's address must be proven: by the provider, or by a mail of ours.
     force_email_validation: bool = false,
+    /// Whether a provider is told to end its tokens before its account is disconnected.
+    revoke_tokens_on_disconnect: bool = false,
     /// Where whoever came from nowhere goes after signing in.
     login_redirect_url: String = "/account/".to_owned(),
     /// Where a new person goes first; empty is where everybody goes.
     new_user_redirect_url: String = String::new(),
-    /// Where somebody goes who has connected an account; empty is where everybody goes.
+    /// Where somebody goes who has connected an account; empty is the page of connected accounts.
     new_association_redirect_url: String = String::new(),
-    /// Where somebody goes who has disconnected one; empty is where everybody goes.
+    /// Where somebody goes who has disconnected one; empty is the page of connected accounts.
     disconnect_redirect_url: String = String::new(),
     /// Where somebody goes whose account was deactivated; empty is `login_error_url`.
     inactive_user_url: String = String::new(),

@@ -129,6 +129,11 @@ impl Provider {
         !self.entry.protocol.has_codes() || self.entry.endpoints.authorize.is_some() || self.discovery_url().is_some()
     }
 
+    /// Whether people sign in with it; else it only connects accounts to those who are signed in otherwise.
+    pub fn signs_in(&self) -> bool {
+        !self.entry.connect_only
+    }
+
     /// Whether an answer is taken that no sign-in of ours began.
     pub fn starts_there(&self) -> bool {
         self.entry.starts_there

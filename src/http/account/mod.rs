@@ -1,6 +1,7 @@
 //! A person's own pages: who they are, where they are signed in, what they have allowed, which applications are theirs.
 
 pub mod applications;
+pub mod connections;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -14,6 +15,7 @@ use vestibule_protocol::{OAuthError, Scope};
 use super::authorize::scopes;
 use super::bearer::{person, require_scope};
 use super::body::Caller;
+use super::destination::CONNECTIONS;
 use super::page::{self, Page};
 use super::respond::ApiError;
 use super::visitor::{Form, Visitor, see_other};
@@ -59,6 +61,7 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
         "email": session.user.email,
         "applications_url": format!("{mount}/applications/"),
         "authorized_url": format!("{mount}/authorized_tokens/"),
+        "connections_url": CONNECTIONS,
         "sessions_url": "/account/sessions",
         "sign_out_url": format!("{mount}/logout"),
     });

@@ -121,6 +121,16 @@ impl<'t> Guest<'t> {
         assert_eq!(answer.status, 303, "{answer:?}");
     }
 
+    /// As a browser that a page of ours leads on.
+    pub fn comes_from_here(&self) {
+        *self.headers.lock().unwrap() = vec![("sec-fetch-site", "same-origin".to_owned())];
+    }
+
+    /// As a browser that another site leads here.
+    pub fn comes_from_elsewhere(&self) {
+        *self.headers.lock().unwrap() = vec![("sec-fetch-site", "cross-site".to_owned())];
+    }
+
     /// An authorization request of this application, with PKCE, and these parameters over the usual ones.
     pub async fn authorize(&self, app: &App, params: &[(&str, &str)]) -> Answer {
         self.open(&request_url(app, params)).await
@@ -191,6 +201,19 @@ impl Answer {
         let form = self.text.split("<form ").nth(1).map(Form::read);
         let fields = form.map(|form| form.fields).unwrap_or_default();
         fields.into_iter().find(|(own, _)| own == name).map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// The address behind a link or a button of a page that has these words.
+    pub fn link(&self, words: &str) -> String {
+        let mut links = self.text.split("<a ").skip(1).map(|link| link.split("</a>").next().unwrap());
+        let link = links.find(|link| unescaped(link).contains(words)).unwrap_or_else(|| panic!("no {words} on {self:?}"));
+        unescaped(link.split("href=\"").nth(1).unwrap().split('"').next().unwrap())
+    }
+
+    /// What a page says went wrong, and its word.
+    pub fn setback(&self) -> (u16, String, String) {
+        let between = |from: &str, to: &str| self.text.split(from).nth(1).unwrap_or_default().split(to).next().unwrap().to_owned();
+        (self.status, between("<code>", "</code>"), unescaped(&between("role=\"alert\">", "</p>")))
     }
 
     /// Whether this is a page of ours that refuses, and leads nowhere.

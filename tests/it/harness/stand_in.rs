@@ -12,7 +12,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -42,6 +42,12 @@ pub enum Mood {
     Broken,
     /// 200 with HTML.
     Html,
+    /// JSON that is cut off.
+    Malformed,
+    /// JSON of two megabytes.
+    Huge,
+    /// Sends whoever calls to an address of this machine's network.
+    Redirecting,
 }
 
 #[derive(Clone)]
@@ -158,6 +164,9 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         Mood::Hanging => tokio::time::sleep(Duration::from_secs(60)).await,
         Mood::Broken => return (StatusCode::INTERNAL_SERVER_ERROR, "a secret stack trace").into_response(),
         Mood::Html => return "<html>hello</html>".into_response(),
+        Mood::Malformed => return ([("content-type", "application/json")], "{\"access_token\": \"good-to").into_response(),
+        Mood::Huge => return Json(json!({ "access_token": "good-token", "padding": "x".repeat(2_000_000) })).into_response(),
+        Mood::Redirecting => return Redirect::temporary("http://169.254.169.254/latest/meta-data").into_response(),
     }
     // As the real ones: only these paths take a POST, and they take nothing else; Facebook's code is redeemed by GET.
     let posts = ["o/oauth2/token", "applications/github-id/token", "login/oauth/access_token"];
@@ -215,6 +224,13 @@ fn google(state: &Shared, call: &Call) -> Response {
             .into_response(),
             None => refuse(400, json!({"error": "invalid_token", "error_description": "Invalid Value"})),
         },
+        "o/oauth2/revoke" => {
+            let key = ("google-oauth2".to_owned(), call.query.get("token").cloned().unwrap_or_default());
+            match state.tokens.lock().unwrap().remove(&key) {
+                Some(_) => Json(json!({})).into_response(),
+                None => refuse(400, json!({"error": "invalid_token", "error_description": "Token expired or revoked"})),
+            }
+        }
         "o/oauth2/token" => match redeem(state, call.form.get("code"), call.form.get("code_verifier")) {
             Some(token) => Json(
                 json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer", "scope": "openid email"}),

@@ -1,0 +1,162 @@
+//! Takes accounts at a provider away from a person, unless nobody could get into their account any more.
+
+use vestibule_protocol::OAuthError;
+use vestibule_protocol::seal::SealError;
+
+use super::link::sealed_for;
+use crate::context::Context;
+use crate::store::association::{self, Association};
+use crate::store::user;
+
+/// What came of disconnecting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disconnected {
+    /// It is gone.
+    Done,
+    /// There is no such association, or it is somebody else's or another provider's.
+    NotTheirs,
+    /// Without it nobody could get into the account any more.
+    LastWayIn,
+}
+
+/// The providers that people sign in with, and those that only connect accounts.
+struct WaysIn {
+    open: Vec<String>,
+    never: Vec<String>,
+}
+
+impl WaysIn {
+    fn of(cx: &Context) -> Self {
+        let (open, never): (Vec<_>, Vec<_>) = cx.upstream.providers().partition(|provider| provider.signs_in());
+        let names = |providers: Vec<&_>| providers.into_iter().map(|provider| provider.name().to_owned()).collect();
+        Self { open: names(open), never: names(never) }
+    }
+
+    /// Which of a person's associations go: those of a provider, or the one with this id.
+    fn choose<'a>(
+        &self,
+        all: &'a [Association],
+        has_password: bool,
+        provider: &str,
+        id: Option<i64>,
+    ) -> Result<Vec<&'a Association>, Disconnected> {
+        let is_chosen = |own: &&Association| own.provider == provider && id.is_none_or(|id| own.id == id);
+        let (chosen, left): (Vec<_>, Vec<_>) = all.iter().partition(is_chosen);
+        if chosen.is_empty() {
+            return Err(Disconnected::NotTheirs);
+        }
+        // A provider that is not enabled now may be again: what is left of it is no way in, what is taken of it may be one.
+        let may_be_lost = !self.never.iter().any(|never| never == provider);
+        let is_left = has_password || left.iter().any(|own| self.open.contains(&own.provider));
+        match may_be_lost && !is_left {
+            true => Err(Disconnected::LastWayIn),
+            false => Ok(chosen),
+        }
+    }
+}
+
+/// The associations that [`disconnect`] would take away; `Err` of the inner result is why it would not.
+///
+/// # Errors
+/// What the database says.
+pub async fn chosen(
+    cx: &Context,
+    user_id: i64,
+    provider: &str,
+    id: Option<i64>,
+) -> Result<Result<Vec<Association>, Disconnected>, OAuthError> {
+    let all = association::of_user(&cx.db, user_id).await?;
+    let has_password = user::find(&cx.db, user_id).await?.is_some_and(|user| user.has_password());
+    let chosen = WaysIn::of(cx).choose(&all, has_password, provider, id);
+    Ok(chosen.map(|chosen| chosen.into_iter().cloned().collect()))
+}
+
+/// The ids of a person's associations that they may take away one by one.
+///
+/// # Errors
+/// What the database says.
+pub async fn may_go(cx: &Context, user_id: i64, all: &[Association]) -> Result<Vec<i64>, OAuthError> {
+    let has_password = user::find(&cx.db, user_id).await?.is_some_and(|user| user.has_password());
+    let ways_in = WaysIn::of(cx);
+    let goes = |own: &&Association| ways_in.choose(all, has_password, &own.provider, Some(own.id)).is_ok();
+    Ok(all.iter().filter(goes).map(|own| own.id).collect())
+}
+
+/// The provider's tokens that an association holds, as they were sealed.
+///
+/// # Errors
+/// They were sealed under a key that this server does not have.
+pub fn tokens(cx: &Context, association: &Association) -> Result<Option<Vec<u8>>, SealError> {
+    let purpose = sealed_for(&association.provider, &association.uid);
+    association.sealed_tokens.as_deref().map(|sealed| cx.keys.open(&purpose, sealed)).transpose()
+}
+
+/// Takes the accounts at a provider away from a person, or the one with this id.
+///
+/// # Errors
+/// What the database says.
+pub async fn disconnect(
+    cx: &Context,
+    user_id: i64,
+    provider: &str,
+    id: Option<i64>,
+) -> Result<Disconnected, OAuthError> {
+    let (provider, ways_in) = (provider.to_owned(), WaysIn::of(cx));
+    let outcome = cx
+        .db
+        .write(move |tx| {
+            Box::pin(async move {
+                // Two at once must not both see the other one as the way that is left.
+                tx.lock(&format!("associations of {user_id}")).await?;
+                let all = association::of_user_in(tx, user_id).await?;
+                let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| user.has_password());
+                match ways_in.choose(&all, has_password, &provider, id) {
+                    Ok(chosen) => {
+                        for own in chosen {
+                            association::delete(tx, own.id, user_id).await?;
+                        }
+                        Ok(Disconnected::Done)
+                    }
+                    Err(refused) => Ok(refused),
+                }
+            })
+        })
+        .await?;
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Disconnected, WaysIn};
+    use crate::store::association::Association;
+
+    fn own(id: i64, provider: &str) -> Association {
+        Association {
+            id,
+            user_id: 1,
+            provider: provider.to_owned(),
+            uid: id.to_string(),
+            sealed_tokens: None,
+            created_at: 0,
+            extra: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_last_way_in_stays() {
+        let ways_in = WaysIn { open: vec!["github".into(), "google".into()], never: vec!["stripe".into()] };
+        let of = |all: &[Association], has_password, provider: &str, id| {
+            let chosen = ways_in.choose(all, has_password, provider, id);
+            chosen.map(|chosen| chosen.iter().map(|own| own.id).collect::<Vec<_>>())
+        };
+        let all = [own(1, "github"), own(2, "github"), own(3, "stripe"), own(4, "switched-off")];
+        assert_eq!(of(&all, false, "github", Some(1)), Ok(vec![1]));
+        assert_eq!(of(&all, false, "github", None), Err(Disconnected::LastWayIn));
+        assert_eq!(of(&all, true, "github", None), Ok(vec![1, 2]));
+        assert_eq!(of(&all, false, "github", Some(3)), Err(Disconnected::NotTheirs));
+        assert_eq!(of(&all, false, "google", None), Err(Disconnected::NotTheirs));
+        assert_eq!(of(&all[2..], false, "stripe", None), Ok(vec![3]), "nobody signs in with it");
+        assert_eq!(of(&all[2..], false, "switched-off", None), Err(Disconnected::LastWayIn), "it may be one again");
+        assert_eq!(of(&all, false, "switched-off", None), Ok(vec![4]));
+    }
+}
