@@ -16,14 +16,14 @@ use super::page::{self, Page};
 use super::respond::Refusal;
 use super::setback::{Kind, Setback};
 use super::visitor::{Visitor, see_other};
-use super::{cookie, email, sign_in};
+use super::{cookie, email, posted, sign_in};
 use crate::context::{Context, Ctx};
 use crate::grant::convert_token;
 use crate::identity::link::{self, Arrival, Arrived, Linked};
 use crate::store::association;
 use crate::upstream::{self, Declined, Identified, Provider, Return, Unasked};
 
-/// The longest answer, in bytes, that goes on in a query.
+/// The longest answer, in bytes, that goes on in a query; a longer one waits here.
 const MOST_IN_A_QUERY: usize = 6 * 1024;
 
 /// The enabled provider of this name that a browser comes from.
@@ -55,10 +55,13 @@ pub(super) async fn post(
         return end(&cx, &visitor, provider, came).await;
     }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
-    if query.len() > MOST_IN_A_QUERY {
-        let error = OAuthError::invalid_request("This answer of the provider is too long.");
-        return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok());
-    }
+    let query = match query.len() > MOST_IN_A_QUERY {
+        false => query,
+        true => match posted::keep(&cx, &query).await {
+            Ok(handle) => format!("posted={handle}"),
+            Err(error) => return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok()),
+        },
+    };
     see_other(&format!("{}/complete/{backend}/?{query}", cx.settings.mount.trim_end_matches('/')))
 }
 
@@ -69,11 +72,16 @@ pub(super) async fn get(
     headers: HeaderMap,
     visitor: Visitor,
 ) -> Response {
-    let begun = provider_back(&cx, &backend).and_then(|provider| {
+    let begun = async {
+        let provider = provider_back(&cx, &backend)?;
         let params = Params::from_form(query.unwrap_or_default().as_bytes())?;
+        let params = match params.get("posted") {
+            Some(handle) => posted::take(&cx, handle).await?.unwrap_or(params),
+            None => params,
+        };
         Ok((provider, provider.unpacked(params)?))
-    });
-    let (provider, params) = match begun {
+    };
+    let (provider, params) = match begun.await {
         Ok(begun) => begun,
         Err(error) => return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok()),
     };

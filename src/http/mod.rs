@@ -19,9 +19,11 @@ mod invalidate;
 mod letter;
 mod login;
 mod logout;
+mod metadata;
 mod observe;
 mod page;
 mod par;
+mod posted;
 mod probe;
 mod register;
 mod respond;
@@ -65,7 +67,7 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 24] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 25] = [
         ("introspect", post(introspect::introspect)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
@@ -80,6 +82,7 @@ pub fn router(cx: &Ctx) -> Router {
         ("complete/{backend}", get(complete::get).post(complete::post)),
         ("disconnect/{backend}", post(disconnect::all)),
         ("disconnect/{backend}/{association_id}", post(disconnect::one)),
+        ("metadata/{backend}", get(metadata::metadata)),
         ("device", get(device::get).post(device::post)),
         ("logout", get(logout::get).post(logout::post)),
         ("logout/confirm", post(logout::confirm)),

@@ -240,12 +240,13 @@ impl Upstream {
         if back.params.get("iss").is_some_and(|issuer| !provider.is_issuer(issuer)) {
             return Err(refuse::other_providers_answer(provider));
         }
+        let code_name = provider.entry.authorize.code.as_deref().unwrap_or("code");
         let known = Known {
-            callback: members(back.params.iter().filter(|(name, _)| !OWN.contains(name))),
+            callback: members(back.params.iter().filter(|(name, _)| !OWN.contains(name) && *name != code_name)),
             request: back.request.clone(),
             ..Known::default()
         };
-        let code = back.params.required("code")?;
+        let code = back.params.get(code_name).ok_or_else(|| OAuthError::missing("code"))?;
         super::must_be_fit("code", code)?;
         let redirect_uri = provider.full_redirect_uri(back.redirect_uri, back.state);
         let sends_verifier = provider.entry.authorize.pkce != PkceMethod::Off;

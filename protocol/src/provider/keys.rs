@@ -25,6 +25,7 @@ pub const ENTRY_KEYS: &[&str] = &[
     "authorize.params.*",
     "authorize.names.*",
     "authorize.omit",
+    "authorize.code",
     "authorize.pkce",
     "authorize.nonce",
     "authorize.fragment",

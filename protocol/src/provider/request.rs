@@ -36,6 +36,8 @@ pub struct AuthorizeRule {
     pub names: BTreeMap<String, String>,
     /// Parameters that are not sent.
     pub omit: Vec<String>,
+    /// The parameter in which the code comes back; without it, `code`.
+    pub code: Option<String>,
     /// PKCE (RFC 7636).
     pub pkce: PkceMethod,
     /// Whether a nonce is sent along; without it, where ID tokens are taken.
