@@ -79,7 +79,7 @@ pub(super) async fn get(
             Some(handle) => posted::take(&cx, handle).await?.unwrap_or(params),
             None => params,
         };
-        Ok((provider, provider.unpacked(params)?))
+        Ok::<_, OAuthError>((provider, provider.unpacked(params)?))
     };
     let (provider, params) = match begun.await {
         Ok(begun) => begun,

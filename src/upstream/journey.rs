@@ -302,6 +302,7 @@ impl Upstream {
             (name.to_owned(), value.to_owned())
         });
         let mut all: Vec<(String, String)> = renamed.collect();
+        all.extend(quirk::authorize_fields(provider, &redirect_uri));
         for (name, value) in &rule.params {
             // One that is made of what the browser did not bring is not sent.
             if let Ok(value) = value.plain(&variables)
