@@ -13,21 +13,14 @@ use super::bearer::person;
 use super::body::{Body, Caller};
 use super::respond::ApiError;
 use crate::context::Ctx;
+use crate::entrance;
 use crate::grant::convert_token;
-use crate::identity::link::{self, Arrival};
+use crate::identity::link::Disconnected;
 
 pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<Response, ApiError> {
     let user = person(&identity)?;
     let (provider, identified) = convert_token::identify(&cx, &body.0).await?;
-    let tokens = identified.tokens.to_json();
-    let arrival = Arrival {
-        provider: provider.name(),
-        profile: &identified.profile,
-        policy: &provider.policy,
-        tokens: &tokens,
-        proven_email: None,
-    };
-    let linked = link::connect(&cx, &arrival, user).await?;
+    let linked = entrance::connect(&cx, provider, &identified, user).await?;
     let association = json!({
         "association_id": linked.association_id,
         "backend": provider.name(),
@@ -47,10 +40,10 @@ pub(super) async fn disconnect(
     let not_theirs =
         || OAuthError::invalid_request("There is no such association of yours.").with_field("association_id");
     let association_id: i64 = association_id.parse().map_err(|_| not_theirs())?;
-    match link::disconnect(&cx, user.id, backend, association_id).await? {
-        link::Disconnected::Done => Ok(StatusCode::NO_CONTENT),
-        link::Disconnected::NotTheirs => Err(not_theirs().into()),
-        link::Disconnected::LastWayIn => {
+    match entrance::disconnect(&cx, user.id, backend, association_id).await? {
+        Disconnected::Done => Ok(StatusCode::NO_CONTENT),
+        Disconnected::NotTheirs => Err(not_theirs().into()),
+        Disconnected::LastWayIn => {
             let sentence = "This is the last way in to this account: set a password or connect another backend first.";
             Err(OAuthError::invalid_request(sentence).with_field("association_id").into())
         }

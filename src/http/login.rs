@@ -20,8 +20,9 @@ use super::respond::Refusal;
 use super::visitor::{Visitor, see_other};
 use super::{cookie, email, page, sign_in};
 use crate::context::{Context, Ctx, random};
+use crate::entrance;
 use crate::grant::convert_token;
-use crate::identity::link::{self, Arrival, Arrived, Linked};
+use crate::identity::link::{Arrived, Linked};
 use crate::upstream::{self, Declined, Departure, Going, Provider, Return};
 
 /// How long somebody may take at the provider, in seconds.
@@ -57,7 +58,7 @@ fn provider<'cx>(cx: &'cx Context, backend: &str) -> Result<&'cx Provider, OAuth
 }
 
 fn redirect_uri(cx: &Context, backend: &str) -> String {
-    format!("{}/complete/{backend}/", cx.issuer())
+    cx.settings.redirect_uri(backend)
 }
 
 pub(super) async fn begin(
@@ -219,7 +220,7 @@ async fn arrive(
         kept: &journey.kept,
         cookies: &cookies,
     };
-    let identified = convert_token::arrived(cx, provider, &back).await?;
+    let mut identified = convert_token::arrived(cx, provider, &back).await?;
     // Whoever set out signed in connects the account, and only to the one who set out.
     if let Some(id) = journey.connecting {
         let session = visitor.session.as_ref().filter(|session| session.user.id == id).ok_or_else(|| {
@@ -227,18 +228,10 @@ async fn arrive(
                 "You are not signed in any more as whom you were. Sign in again, and connect the account then.";
             OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400)
         })?;
-        let tokens = identified.tokens.to_json();
-        let arrival = Arrival {
-            provider: provider.name(),
-            profile: &identified.profile,
-            policy: &provider.policy,
-            tokens: &tokens,
-            proven_email: None,
-        };
-        link::connect(cx, &arrival, &session.user).await?;
+        entrance::connect(cx, provider, &identified, &session.user).await?;
         return Ok(Came::Connected(journey.next));
     }
-    Ok(match convert_token::arrive(cx, provider, &identified).await? {
+    Ok(match convert_token::arrive(cx, provider, &mut identified).await? {
         Arrived::In(linked) => Came::SignedIn(linked, journey.next),
         Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, &journey.next).await?),
     })

@@ -21,6 +21,7 @@ mod observe;
 mod page;
 mod par;
 mod probe;
+mod provider_token;
 mod register;
 mod respond;
 mod revoke;
@@ -61,8 +62,9 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 22] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 23] = [
         ("introspect", post(introspect::introspect)),
+        ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
         ("connect-backend", post(connect::connect)),
