@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use futures_util::future::join_all;
 
 use super::*;
+use crate::upstream::CheckOutcome;
 
 pub(super) struct Signer {
     kid: String,
