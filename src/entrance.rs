@@ -42,12 +42,7 @@ pub async fn arrive(cx: &Context, provider: &Provider, identified: &mut Identifi
 ///
 /// # Errors
 /// As [`sign_in`].
-pub async fn pass(
-    cx: &Context,
-    provider: &Provider,
-    token: &str,
-    identified: &Identified,
-) -> Result<User, OAuthError> {
+pub async fn pass(cx: &Context, provider: &Provider, token: &str, identified: &Identified) -> Result<User, OAuthError> {
     must_sign_in(provider)?;
     let profile = hooks::ask_remembered(cx, provider.name(), token, &identified.profile).await?;
     // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.

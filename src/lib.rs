@@ -155,7 +155,7 @@ impl Builder {
     /// # Errors
     /// As [`Vestibule::open`].
     pub async fn open(self, keys: &[[u8; 32]]) -> Result<Vestibule, OpenError> {
-                let Self { settings, clock, functions } = self;
+        let Self { settings, clock, functions } = self;
         check(&settings)?;
         let (hooks, listeners) =
             Hooks::new(&settings, functions).map_err(|(key, sentence)| OpenError::new(&key, sentence))?;

@@ -87,7 +87,9 @@ async fn person(cx: &Context, params: &Params) -> Result<User, OAuthError> {
             return Err(OAuthError::invalid_request(sentence).with_field("user_id"));
         }
         _ => {
-            return Err(OAuthError::invalid_request("Send one of `user_id`, `username` and `subject_token`, not several."));
+            return Err(OAuthError::invalid_request(
+                "Send one of `user_id`, `username` and `subject_token`, not several.",
+            ));
         }
     };
     let nobody = |sentence: &'static str| OAuthError::invalid_request(sentence).with_field(name);
@@ -99,9 +101,8 @@ async fn person(cx: &Context, params: &Params) -> Result<User, OAuthError> {
         "username" => user::find_by_username(&cx.db, value).await?,
         _ => {
             let token = authenticate::access_token(cx, value).await?;
-            let token = token.ok_or_else(|| {
-                nobody("`subject_token` is not an access token of this server that is good now.")
-            })?;
+            let token = token
+                .ok_or_else(|| nobody("`subject_token` is not an access token of this server that is good now."))?;
             let is_bound =
                 token.context.as_ref().is_some_and(|context| context.jkt.is_some() || context.certificate.is_some());
             if is_bound {
@@ -293,7 +294,8 @@ async fn store(
 
 /// What may be told of the scope of a fresh token: it never grows (RFC 6749 §6).
 fn narrower(fresh: Option<&str>, before: Option<&str>) -> Option<String> {
-    let words = |text: &str| text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let words =
+        |text: &str| text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     match (fresh, before) {
         (Some(fresh), Some(before)) => {
             let before = words(before);
@@ -371,7 +373,8 @@ fn no_access_token(provider: &Provider) -> OAuthError {
 }
 
 fn busy(provider: &Provider) -> OAuthError {
-    let sentence = format!("{} is asked for a fresh token already, or has just failed to give one; try again.", provider.title());
+    let sentence =
+        format!("{} is asked for a fresh token already, or has just failed to give one; try again.", provider.title());
     OAuthError::unavailable(sentence, RETRY_AFTER).with_reason(Reason::ProviderUnreachable)
 }
 

@@ -62,7 +62,7 @@ pub fn verify(text: &str, expected: &Expected<'_>) -> Result<Proof, OAuthError> 
     let keys = KeySet::of_one(key).ok_or_else(|| refuse("The DPoP proof's `jwk` is not a key of a known kind."))?;
     let algorithm = jwt.algorithm().filter(|algorithm| ALGORITHMS.contains(algorithm));
     let algorithm = algorithm.ok_or_else(|| refuse("The DPoP proof's `alg` is not one that is taken here."))?;
-    let signed = keys.find(None, algorithm).is_some_and(|key| jwt.verify(key, algorithm));
+    let signed = keys.find(None, algorithm, &jwt.claims).is_some_and(|key| jwt.verify(key, algorithm));
     if !signed {
         return Err(refuse("The DPoP proof's signature is not its key's."));
     }

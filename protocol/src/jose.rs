@@ -10,7 +10,7 @@ use aws_lc_rs::{constant_time, digest};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::{Map, Value};
 
-use crate::jwt::{Jwt, instant, json_part};
+use crate::jwt::{Jwt, encode_part, instant, json_part};
 use crate::key_set::KeySet;
 
 /// Seconds by which a provider's clock and ours may differ.
@@ -81,6 +81,26 @@ pub struct VerifiedIdToken {
     pub claims: Map<String, Value>,
     /// `exp`.
     pub expires_at: i64,
+    /// What signed it.
+    pub algorithm: Algorithm,
+}
+
+impl VerifiedIdToken {
+    /// Whether the access token beside it is the one that it was issued with, as far as it says (OpenID Connect Core
+    /// §3.1.3.6): `at_hash` is the left half of the access token's hash, by the hash of the token's own algorithm.
+    pub fn goes_with(&self, access_token: &str) -> bool {
+        let Some(told) = self.claims.get("at_hash") else { return true };
+        let hash = match self.algorithm {
+            Algorithm::HS256 | Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,
+            Algorithm::HS384 | Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
+            // Ed25519 hashes with SHA-512 itself.
+            _ => &digest::SHA512,
+        };
+        let hash = digest::digest(hash, access_token.as_bytes());
+        let half = hash.as_ref().get(..hash.as_ref().len() / 2).unwrap_or_default();
+        let told = told.as_str().unwrap_or_default().trim_end_matches('=');
+        constant_time::verify_slices_are_equal(told.as_bytes(), encode_part(half).as_bytes()).is_ok()
+    }
 }
 
 /// Whether a text is meant to be a JWT: its first part is a JSON object with an `alg`. The rest may be broken.
@@ -147,7 +167,8 @@ impl<'a> UnverifiedIdToken<'a> {
             &secret
         } else {
             let kid = self.jwt.kid();
-            keys.find(kid, self.algorithm).ok_or_else(|| IdTokenError::UnknownKey { kid: kid.map(str::to_owned) })?
+            let found = keys.find(kid, self.algorithm, &self.jwt.claims);
+            found.ok_or_else(|| IdTokenError::UnknownKey { kid: kid.map(str::to_owned) })?
         };
         if !self.jwt.verify(key, self.algorithm) {
             return Err(IdTokenError::BadSignature);
@@ -156,7 +177,7 @@ impl<'a> UnverifiedIdToken<'a> {
         check_audience(&claims, expected.client_ids)?;
         let expires_at = check_times(&claims, expected.now)?;
         check_nonce(&claims, expected)?;
-        Ok(VerifiedIdToken { claims, expires_at })
+        Ok(VerifiedIdToken { claims, expires_at, algorithm: self.algorithm })
     }
 }
 

@@ -58,7 +58,7 @@ impl<'a> Jwt<'a> {
     /// (`crit`, RFC 7515 §4.1.11) makes it unsigned.
     pub fn is_signed_by(&self, keys: &KeySet, allowed: &[Algorithm]) -> bool {
         let Some(algorithm) = self.algorithm().filter(|algorithm| allowed.contains(algorithm)) else { return false };
-        keys.find(self.kid(), algorithm).is_some_and(|key| self.verify(key, algorithm))
+        keys.find(self.kid(), algorithm, &self.claims).is_some_and(|key| self.verify(key, algorithm))
     }
 
     /// Whether this secret signed it, with HS256. An empty secret signs nothing.

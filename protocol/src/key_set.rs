@@ -1,8 +1,10 @@
 //! Public keys as somebody publishes them (RFC 7517), as far as they can verify a signature.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::DecodingKey;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What counts where nothing else is said: everything asymmetric.
 pub const DEFAULT_ALGORITHMS: &[Algorithm] = &[
@@ -27,6 +29,8 @@ pub struct KeySet {
 struct PublicKey {
     kid: Option<String>,
     algorithm: Option<String>,
+    /// Whose tokens it signs, where it is one of many issuers' (Microsoft). `{tenantid}` stands for the token's `tid`.
+    issuer: Option<String>,
     fits: &'static [Algorithm],
     key: DecodingKey,
 }
@@ -53,6 +57,14 @@ impl KeySet {
         PublicKey::read(jwk).map(|key| Self { keys: vec![key] })
     }
 
+    /// A set of one key that somebody was given by hand: a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) in base64, with or without
+    /// the lines of PEM around it. `None`: not a key to verify signatures with.
+    pub fn of_public_key(text: &str) -> Option<Self> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+        let der = STANDARD.decode(lines.collect::<String>()).ok()?;
+        PublicKey::of_der(&der).map(|key| Self { keys: vec![key] })
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -63,9 +75,14 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The key with this `kid` that fits the algorithm; without a `kid`, the only one that fits.
-    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self.keys.iter().filter(|key| key.can_verify(algorithm));
+    /// The key with this `kid` that fits the algorithm and the claims' issuer; without a `kid`, the only one that fits.
+    pub(crate) fn find(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        claims: &Map<String, Value>,
+    ) -> Option<&DecodingKey> {
+        let mut fitting = self.keys.iter().filter(|key| key.can_verify(algorithm) && key.is_for(claims));
         match kid {
             Some(kid) => fitting.find(|key| key.kid.as_deref() == Some(kid)).map(|found| &found.key),
             None => match (fitting.next(), fitting.next()) {
@@ -94,7 +111,47 @@ impl PublicKey {
             _ => return None,
         };
         let owned = |name: &str| text(name).map(str::to_owned);
-        Some(Self { kid: owned("kid"), algorithm: owned("alg"), fits, key: key.ok()? })
+        let (algorithm, issuer) = (owned("alg"), owned("issuer"));
+        Some(Self { kid: owned("kid"), algorithm, issuer, fits, key: key.ok()? })
+    }
+
+    /// `SEQUENCE { SEQUENCE { OBJECT IDENTIFIER, parameters }, BIT STRING }`
+    fn of_der(der: &[u8]) -> Option<Self> {
+        const RSA: &[u8] = &[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
+        const P256: &[u8] = &[
+            0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, // id-ecPublicKey
+            0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07,
+        ];
+        const P384: &[u8] = &[
+            0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, // id-ecPublicKey
+            0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22,
+        ];
+        const ED25519: &[u8] = &[0x06, 0x03, 0x2B, 0x65, 0x70];
+        let (whole, rest) = der_value(0x30, der)?;
+        let (kind, bits) = der_value(0x30, whole)?;
+        let (bits, after) = der_value(0x03, bits)?;
+        let (unused, key) = bits.split_first()?;
+        if !rest.is_empty() || !after.is_empty() || *unused != 0 {
+            return None;
+        }
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        let (fits, key): (&'static [Algorithm], _) = match kind {
+            _ if kind.starts_with(RSA) => (&[RS256, RS384, RS512, PS256, PS384, PS512], DecodingKey::from_rsa_der(key)),
+            P256 => (&[ES256], DecodingKey::from_ec_der(key)),
+            P384 => (&[ES384], DecodingKey::from_ec_der(key)),
+            ED25519 => (&[EdDSA], DecodingKey::from_ed_der(key)),
+            _ => return None,
+        };
+        Some(Self { kid: None, algorithm: None, issuer: None, fits, key })
+    }
+
+    /// One tenant's key must not sign for another one.
+    fn is_for(&self, claims: &Map<String, Value>) -> bool {
+        let Some(issuer) = &self.issuer else { return true };
+        let claim = |name: &str| claims.get(name).and_then(Value::as_str);
+        let tenant = claim("tid").unwrap_or_default();
+        let issuer = issuer.replace("{tenantid}", tenant).replace("{tenantId}", tenant);
+        claim("iss") == Some(issuer.as_str())
     }
 
     /// A key that names an algorithm is for that one only (RFC 7517 §4.4).
@@ -106,3 +163,22 @@ impl PublicKey {
                 .is_none_or(|name| name.parse().is_ok_and(|named: Algorithm| named == algorithm))
     }
 }
+
+/// The contents of a DER value with this tag, and what stands behind it.
+fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&own, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7F => (usize::from(first), rest),
+        0x81 | 0x82 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x0F))?;
+            (bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)), rest)
+        }
+        _ => return None,
+    };
+    let (value, rest) = rest.split_at_checked(length)?;
+    (own == tag).then_some((value, rest))
+}
+
+#[cfg(test)]
+mod tests;

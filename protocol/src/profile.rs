@@ -29,6 +29,8 @@ pub struct Profile {
     pub groups: Vec<String>,
     /// What the provider says the person is entitled to (eduPersonEntitlement and the like).
     pub entitlements: Vec<String>,
+    /// What changes when the identifier goes to another person, at a provider where it can.
+    pub holder: Option<String>,
     /// What else of the answer is kept, by name.
     pub extra: Map<String, Value>,
 }

@@ -49,6 +49,10 @@ pub struct Entry {
     /// Whether it only connects accounts and never signs anybody in: its identifiers can change hands.
     #[serde(default)]
     pub connect_only: bool,
+    /// Whether an answer is taken that no sign-in of ours began: the provider starts it, and what it sends proves that it is
+    /// meant for us and fresh. Only with a quirk that looks at that.
+    #[serde(default)]
+    pub starts_there: bool,
     /// Who signs its ID tokens. A provider with one, or with a discovery document, takes ID tokens.
     pub issuer: Option<Template>,
     /// Further spellings of the issuer in ID tokens; an expression reads the token's own claims. Without `issuer` they count
@@ -272,7 +276,8 @@ impl Entry {
         if self.status == Status::ShutDown && self.note.is_none() {
             return Err("note: a provider that was shut down says since when".into());
         }
-        if self.protocol == Protocol::Signed && self.quirk.is_none() {
+        let is_gone = self.status == Status::ShutDown;
+        if self.protocol == Protocol::Signed && self.quirk.is_none() && !is_gone {
             return Err("quirk: not set, and `signed` says only that one does it".into());
         }
         for (name, rule) in &self.settings {

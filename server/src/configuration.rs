@@ -193,8 +193,20 @@ fn nearest(path: &[String]) -> Option<String> {
         })
         .collect();
     candidates.extend(
-        ["tokens", "scopes", "social", "providers", "mail", "hooks", "outbound", "database", "http", "log", "passwords"]
-            .map(str::to_owned),
+        [
+            "tokens",
+            "scopes",
+            "social",
+            "providers",
+            "mail",
+            "hooks",
+            "outbound",
+            "database",
+            "http",
+            "log",
+            "passwords",
+        ]
+        .map(str::to_owned),
     );
     if let [first, name, _, ..] = path
         && first == "providers"

@@ -12,7 +12,7 @@ use crate::entrance;
 use crate::identity::link::Arrived;
 use crate::issue::{self, TokenResponse};
 use crate::store::user::User;
-use crate::upstream::{self, Credential, Identified, Presented, Provider, Return};
+use crate::upstream::{self, Credential, Identified, Presented, Provider, Return, Unasked};
 
 pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<TokenResponse, OAuthError> {
     let (provider, identified) = identify(cx, request.params).await?;
@@ -84,6 +84,14 @@ pub async fn identify_by(
 /// What [`crate::upstream::Upstream::arrive`] says.
 pub async fn arrived(cx: &Context, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
     counted(cx, provider, cx.upstream.arrive(provider, back).await)
+}
+
+/// The account at a provider whose answer no sign-in of ours began.
+///
+/// # Errors
+/// What [`crate::upstream::Upstream::arrive_unasked`] says.
+pub async fn came(cx: &Context, provider: &Provider, came: &Unasked<'_>) -> Result<Identified, OAuthError> {
+    counted(cx, provider, cx.upstream.arrive_unasked(provider, came).await)
 }
 
 fn counted(

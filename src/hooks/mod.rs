@@ -471,12 +471,8 @@ mod tests {
 
     #[test]
     fn the_settings_know_every_event() {
-        let kinds = [
-            EventKind::UserCreated,
-            EventKind::AssociationCreated,
-            EventKind::SignedIn,
-            EventKind::AssociationDeleted,
-        ];
+        let kinds =
+            [EventKind::UserCreated, EventKind::AssociationCreated, EventKind::SignedIn, EventKind::AssociationDeleted];
         for kind in kinds {
             assert!(HOOK_EVENTS.contains(&kind.as_str()));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());

@@ -10,12 +10,13 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use vestibule_protocol::jwt::encode_part;
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Reason, pkce};
 
 use super::body::Body;
 use super::destination::{Outcome, destination};
+use super::page::Page;
 use super::respond::Refusal;
 use super::visitor::{Visitor, see_other};
 use super::{cookie, email, page, sign_in};
@@ -23,7 +24,8 @@ use crate::context::{Context, Ctx, random};
 use crate::entrance;
 use crate::grant::convert_token;
 use crate::identity::link::{Arrived, Linked};
-use crate::upstream::{self, Declined, Departure, Going, Provider, Return};
+use crate::store::association;
+use crate::upstream::{self, Declined, Departure, Going, Provider, Return, Unasked};
 
 /// How long somebody may take at the provider, in seconds.
 const JOURNEY: u64 = 900;
@@ -110,11 +112,20 @@ async fn depart(cx: &Context, backend: &str, query: &str, visitor: &Visitor) -> 
     Ok(answer)
 }
 
+/// The enabled provider of this name that a browser comes from.
+fn provider_back<'cx>(cx: &'cx Context, backend: &str) -> Result<&'cx Provider, OAuthError> {
+    match cx.upstream.provider(backend) {
+        Some(found) if found.starts_there() => Ok(found),
+        _ => provider(cx, backend),
+    }
+}
+
 /// A provider that answers by a form (`response_mode=form_post`, SAML) posts from another site, and a browser sends no cookie
 /// with that: the answer goes on as a GET of our own.
 pub(super) async fn complete_form(
     State(cx): State<Ctx>,
     Path(backend): Path<String>,
+    headers: HeaderMap,
     visitor: Visitor,
     body: Result<Body, Refusal>,
 ) -> Response {
@@ -122,6 +133,13 @@ pub(super) async fn complete_form(
         Err(refusal) => return page::refuse(&cx, &visitor, refusal.0),
         Ok(Body(params)) => params,
     };
+    // What no sign-in of ours began has no cookie of ours to wait for.
+    if let Ok(provider) = provider_back(&cx, &backend)
+        && provider.is_unasked(&params)
+    {
+        let came = unasked(&cx, provider, &params, &headers, &visitor).await;
+        return end(&cx, &visitor, provider, came).await;
+    }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
     if query.len() > MOST_IN_A_QUERY {
         let error = OAuthError::invalid_request("This answer of the provider is too long.");
@@ -137,16 +155,38 @@ pub(super) async fn complete(
     headers: HeaderMap,
     visitor: Visitor,
 ) -> Response {
-    let arrived = arrive(&cx, &backend, &query.unwrap_or_default(), &headers, &visitor).await;
-    let mut answer = match (arrived, provider(&cx, &backend)) {
-        (Ok(came), Ok(provider)) => go_on(&cx, &visitor, provider, came).await,
-        (Err(error), Ok(provider)) => email::refuse(&cx, &visitor, provider, error),
-        (Err(error), Err(_)) | (_, Err(error)) => page::refuse(&cx, &visitor, error),
+    let begun = provider_back(&cx, &backend).and_then(|provider| {
+        let params = Params::from_form(query.unwrap_or_default().as_bytes())?;
+        Ok((provider, provider.unpacked(params)?))
+    });
+    let (provider, params) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return page::refuse(&cx, &visitor, error),
     };
+    if provider.begins_by(&params) {
+        return see_other(&format!("{}/login/{backend}/", cx.settings.mount.trim_end_matches('/')));
+    }
+    if let Some(name) = provider.in_fragment(&params) {
+        let state = params.get("redirect_state").unwrap_or_default();
+        let context = json!({ "target": redirect_uri(&cx, &backend), "state": state, "name": name });
+        return Page::new("fragment.html", context).show(&cx, &visitor);
+    }
+    let came = match provider.is_unasked(&params) {
+        true => unasked(&cx, provider, &params, &headers, &visitor).await,
+        false => arrive(&cx, provider, &params, &headers, &visitor).await,
+    };
+    let mut answer = end(&cx, &visitor, provider, came).await;
     if let Some(gone) = cookie::journey(&cx, "", 0) {
         answer.headers_mut().append(SET_COOKIE, gone);
     }
     answer
+}
+
+async fn end(cx: &Context, visitor: &Visitor, provider: &Provider, came: Result<Came, OAuthError>) -> Response {
+    match came {
+        Ok(came) => go_on(cx, visitor, provider, came).await,
+        Err(error) => email::refuse(cx, visitor, provider, error),
+    }
 }
 
 /// What a journey came to, and where the browser wanted to go.
@@ -171,18 +211,13 @@ async fn go_on(cx: &Context, visitor: &Visitor, provider: &Provider, came: Came)
     }
 }
 
-/// The names under which a state comes back: OAuth 2.0's, that of a redirect URI that holds it, SAML's.
-const STATES: [&str; 3] = ["state", "redirect_state", "RelayState"];
-
 async fn arrive(
     cx: &Context,
-    backend: &str,
-    query: &str,
+    provider: &Provider,
+    params: &Params,
     headers: &HeaderMap,
     visitor: &Visitor,
 ) -> Result<Came, OAuthError> {
-    let provider = provider(cx, backend)?;
-    let params = Params::from_form(query.as_bytes())?;
     let stranger = || {
         let sentence = "This answer was not asked for by this browser, or it came too late. Go back and sign in again.";
         OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400)
@@ -192,26 +227,16 @@ async fn arrive(
     let opened = cx.keys.open(SEALED_FOR, &bytes).map_err(|_| stranger())?;
     let journey: Journey = serde_json::from_slice(&opened).map_err(|_| stranger())?;
     let is_late = journey.started_at.saturating_add(i64::try_from(JOURNEY).unwrap_or(900)) < cx.clock.now();
-    let state = STATES.iter().find_map(|name| params.get(name)).unwrap_or_default();
+    let state = upstream::STATES.iter().find_map(|name| params.get(name)).unwrap_or_default();
     let same = aws_lc_rs::constant_time::verify_slices_are_equal(journey.state.as_bytes(), state.as_bytes());
-    if journey.backend != backend || same.is_err() || is_late {
+    if journey.backend != provider.name() || same.is_err() || is_late {
         return Err(stranger());
     }
-    if let Some(declined) = provider.declined(&params) {
-        let title = provider.title();
-        let sentence = match declined {
-            Declined::ByPerson => format!("You said no at {title}. Go back to sign in otherwise."),
-            Declined::ForNow => format!("{title} is down or busy. Try again in a while, or sign in otherwise."),
-            Declined::ByProvider => {
-                format!("{title} could not sign you in. Go back and try again, or sign in otherwise.")
-            }
-        };
-        return Err(OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400));
-    }
-    let redirect_uri = redirect_uri(cx, backend);
+    declined(provider, params)?;
+    let redirect_uri = redirect_uri(cx, provider.name());
     let cookies = |name: &str| cookie::foreign(headers, name);
     let back = Return {
-        params: &params,
+        params,
         request: &journey.request,
         redirect_uri: &redirect_uri,
         state: &journey.state,
@@ -235,4 +260,45 @@ async fn arrive(
         Arrived::In(linked) => Came::SignedIn(linked, journey.next),
         Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, &journey.next).await?),
     })
+}
+
+/// Who came though no sign-in of ours began. Nobody is connected by that, nor signed in over somebody else: the person at
+/// the browser may have wanted nothing of it.
+async fn unasked(
+    cx: &Context,
+    provider: &Provider,
+    params: &Params,
+    headers: &HeaderMap,
+    visitor: &Visitor,
+) -> Result<Came, OAuthError> {
+    declined(provider, params)?;
+    let cookies = |name: &str| cookie::foreign(headers, name);
+    let mut identified = convert_token::came(cx, provider, &Unasked { params, cookies: &cookies }).await?;
+    if let Some(session) = &visitor.session {
+        let owner = association::find(&cx.db, provider.name(), &identified.profile.uid).await?;
+        if owner.is_none_or(|(_, owner)| owner.id != session.user.id) {
+            let title = provider.title();
+            let sentence = format!(
+                "You are signed in here as somebody whose account this one of {title} is not. Sign out first to come in \
+                 with it."
+            );
+            return Err(OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400));
+        }
+    }
+    Ok(match convert_token::arrive(cx, provider, &mut identified).await? {
+        Arrived::In(linked) => Came::SignedIn(linked, String::new()),
+        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, "").await?),
+    })
+}
+
+/// Whether the provider, or the person there, said no.
+fn declined(provider: &Provider, params: &Params) -> Result<(), OAuthError> {
+    let Some(declined) = provider.declined(params) else { return Ok(()) };
+    let title = provider.title();
+    let sentence = match declined {
+        Declined::ByPerson => format!("You said no at {title}. Go back to sign in otherwise."),
+        Declined::ForNow => format!("{title} is down or busy. Try again in a while, or sign in otherwise."),
+        Declined::ByProvider => format!("{title} could not sign you in. Go back and try again, or sign in otherwise."),
+    };
+    Err(OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(400))
 }

@@ -45,6 +45,7 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "email_sent.html",
     "error.html",
     "form_post.html",
+    "fragment.html",
     "front_channel_logout.html",
     "mail.html",
     "message.html",
@@ -137,7 +138,7 @@ impl Page {
             }
         };
         let script = match self.template {
-            "form_post.html" => format!("; script-src 'nonce-{nonce}'"),
+            "form_post.html" | "fragment.html" => format!("; script-src 'nonce-{nonce}'"),
             _ => String::new(),
         };
         let frames = match self.frames.is_empty() {

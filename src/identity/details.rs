@@ -123,6 +123,7 @@ fn with_picture(claims: &str, profile: &Profile) -> Option<String> {
 /// not mention is still there. What the operator has taken off the list goes.
 pub fn kept(profile: &Profile, policy: &Policy, before: &str) -> String {
     let mut kept: Map<String, Value> = serde_json::from_str(before).unwrap_or_default();
+    let holder = profile.holder.clone().map(Value::String).or_else(|| kept.get(HOLDER).cloned());
     let entries: Vec<(&str, &str)> = policy.extra_data_entries().filter(|(name, _)| !Policy::is_secret(name)).collect();
     if policy.get_all_extra_data {
         kept.extend(
@@ -142,7 +143,18 @@ pub fn kept(profile: &Profile, policy: &Policy, before: &str) -> String {
             kept.insert(alias.to_owned(), found.clone());
         }
     }
+    kept.extend(holder.map(|holder| (HOLDER.to_owned(), holder)));
     serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// Where it is kept who held an identifier that can change hands: python-social-auth's name at the provider that has such.
+const HOLDER: &str = "owner_hash";
+
+/// Whether an identifier has gone to somebody else since it was kept. Where nothing was kept, nobody knows.
+pub fn has_changed_hands(profile: &Profile, before: &str) -> bool {
+    let Some(holder) = &profile.holder else { return false };
+    let kept: Map<String, Value> = serde_json::from_str(before).unwrap_or_default();
+    kept.get(HOLDER).and_then(Value::as_str).is_some_and(|before| before != holder)
 }
 
 /// The details under python-social-auth's names.

@@ -106,6 +106,7 @@ fn decide(
         // Former identifiers are mostly names and addresses, which a provider may have given to somebody else since.
         let is_proven = association.uid == profile.uid || policy.allow_unverified_legacy_uid_migration;
         return match signed_in {
+            _ if details::has_changed_hands(profile, &association.extra) => Decision::Refuse(Reason::AccountInUse),
             Some(user) if user.id != owner.id => Decision::Refuse(Reason::AccountInUse),
             _ if !owner.is_active => Decision::Refuse(Reason::PersonInactive),
             None if !is_proven => Decision::Refuse(Reason::AccountInUse),

@@ -56,10 +56,12 @@ mod tests {
 
     #[test]
     fn a_refresh_token_outlives_a_sign_in_that_brings_none() {
-        let before = json!({"access_token": "a", "refresh_token": "r", "expires_at": 5, "scope": "s", "kept": [["k", 1]]});
+        let before =
+            json!({"access_token": "a", "refresh_token": "r", "expires_at": 5, "scope": "s", "kept": [["k", 1]]});
         let new = json!({"access_token": "b", "refresh_token": null, "expires_at": 9, "scope": null});
 
-        let expected = json!({"access_token": "b", "refresh_token": "r", "expires_at": 9, "scope": null, "kept": [["k", 1]]});
+        let expected =
+            json!({"access_token": "b", "refresh_token": "r", "expires_at": 9, "scope": null, "kept": [["k", 1]]});
         assert_eq!(after(&before, &new), expected);
         let newer = json!({"access_token": "b", "refresh_token": "r2"});
         assert_eq!(after(&before, &newer), newer);

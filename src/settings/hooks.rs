@@ -63,7 +63,8 @@ impl HookSettings {
     /// # Errors
     /// A sentence that does not repeat them.
     pub fn secrets(&self) -> Result<Vec<Vec<u8>>, String> {
-        let bad = || "must be `whsec_` and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)".to_owned();
+        let bad =
+            || "must be `whsec_` and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)".to_owned();
         let read = |text: &str| {
             let bytes = text.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
             bytes.filter(|bytes| (24..=64).contains(&bytes.len())).ok_or_else(bad)

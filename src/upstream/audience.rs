@@ -120,19 +120,12 @@ impl Upstream {
         let rejected = |why: &str| refuse::token_rejected(provider, why.to_owned());
         // Some of a provider's tokens are JWTs and some are not: of those nobody knows for whom they are.
         let Some(jwt) = Jwt::parse(token) else { return Err(refuse::unproven_audience(provider)) };
-        let issuers = self.issuers(provider, token).await?;
-        if !jwt.text("iss").is_some_and(|issuer| issuers.iter().any(|known| known == issuer)) {
-            return Err(refuse::other_issuer(provider));
-        }
         let now = self.clock.now();
-        let allowed = &provider.entry.id_token.algorithms;
-        let known = keys(&self.outbound, provider, now).await.map_err(|error| error.refusal(provider))?;
-        if !jwt.is_signed_by(&known, allowed) {
-            // The provider may have changed its keys a moment ago.
-            let newer = newer_keys(&self.outbound, provider, now).await.map_err(|error| error.refusal(provider))?;
-            if !jwt.is_signed_by(&newer, allowed) {
-                return Err(rejected("no key of the provider's signed it"));
-            }
+        match &provider.given_key {
+            // Whose key it is, the operator has said: no issuer has to.
+            Some((key, algorithms)) if jwt.is_signed_by(key, algorithms) => {}
+            Some(_) => return Err(rejected("the key in `public_key` did not sign it")),
+            None => self.must_be_signed(provider, &jwt, token, now).await?,
         }
         let expires_at = jwt.instant("exp").ok().flatten();
         if expires_at.is_none_or(|at| at <= now) {
@@ -144,6 +137,31 @@ impl Upstream {
         let read = Answer::new(jwt.claims.clone(), []);
         let proof = self.audience_in(provider, check, &read, || "no audience in the JWT".to_owned())?;
         Ok(Proof { expires_at, claims: jwt.claims, ..proof })
+    }
+
+    /// By a key that the provider publishes.
+    async fn must_be_signed(
+        &self,
+        provider: &Provider,
+        jwt: &Jwt<'_>,
+        token: &str,
+        now: i64,
+    ) -> Result<(), OAuthError> {
+        let rejected = |why: &str| refuse::token_rejected(provider, why.to_owned());
+        let issuers = self.issuers(provider, token).await?;
+        if !jwt.text("iss").is_some_and(|issuer| issuers.iter().any(|known| known == issuer)) {
+            return Err(refuse::other_issuer(provider));
+        }
+        let allowed = &provider.entry.id_token.algorithms;
+        let known = keys(&self.outbound, provider, now).await.map_err(|error| error.refusal(provider))?;
+        if !jwt.is_signed_by(&known, allowed) {
+            // The provider may have changed its keys a moment ago.
+            let newer = newer_keys(&self.outbound, provider, now).await.map_err(|error| error.refusal(provider))?;
+            if !jwt.is_signed_by(&newer, allowed) {
+                return Err(rejected("no key of the provider's signed it"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ impl Upstream {
             return Err(refuse::access_token_is_not_enough(provider));
         }
         let entry = &provider.entry;
-        let (person, proof) = match &entry.audience {
+        let (person, proof) = match provider.audience() {
             // The token says by itself who it is, to whoever has verified it.
             Some(check) if entry.access_token.place == TokenPlace::Itself => {
                 let proof = self.prove_audience(provider, check, token).await?;
@@ -40,7 +40,7 @@ impl Upstream {
             None => return Err(refuse::unproven_audience(provider)),
         };
         let profile = person.profile;
-        let asks_subject = entry.audience.as_ref().is_some_and(|check| check.subject.is_some());
+        let asks_subject = provider.audience().is_some_and(|check| check.subject.is_some());
         if asks_subject && proof.subject.as_deref() != Some(profile.uid.as_str()) {
             return Err(refuse::two_people(provider));
         }

@@ -29,14 +29,21 @@ impl Upstream {
         known.token_answer = granted.answer;
         let id_token = tokens.id_token.as_deref().filter(|_| entry.takes_id_tokens());
         match id_token {
-            Some(id_token) => known.id_token = self.verify(provider, id_token, nonce).await?.claims,
+            Some(id_token) => {
+                let verified = self.verify(provider, id_token, nonce).await?;
+                let beside = tokens.access_token.as_deref().filter(|token| *token != id_token);
+                if entry.id_token.at_hash && beside.is_some_and(|token| !verified.goes_with(token)) {
+                    return Err(refuse::id_token_rejected(provider, "it was issued with another access token"));
+                }
+                known.id_token = verified.claims;
+            }
             None if nonce.is_some() && entry.authorize.nonce != Some(false) => {
                 return Err(refuse::nonce_without_id_token(provider));
             }
             None => {}
         }
         let told = id_token.is_some() && entry.id_token.complete;
-        let person = match (tokens.access_token.as_deref(), entry.access_token.place, &entry.audience) {
+        let person = match (tokens.access_token.as_deref(), entry.access_token.place, provider.audience()) {
             (Some(token), TokenPlace::Itself, Some(check)) => {
                 known.id_token = self.prove_audience(provider, check, token).await?.claims;
                 self.person_of_known(provider, &known)?

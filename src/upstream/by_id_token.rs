@@ -2,7 +2,7 @@
 
 use super::keys::{discovery, keys, newer_keys};
 use super::person::Known;
-use super::{Identified, Provider, ProviderTokens, Upstream, quirk, refuse};
+use super::{Identified, Provider, ProviderTokens, Upstream, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::jose::{Expected, IdTokenError, LEEWAY, UnverifiedIdToken, VerifiedIdToken};
 use crate::protocol::key_set::KeySet;
@@ -34,7 +34,6 @@ impl Upstream {
         if provider.entry.id_token.max_age.is_some_and(|max_age| is_older(&verified, now, max_age)) {
             return Err(refuse::token_expired(provider));
         }
-        quirk::check_id_token(provider, &verified.claims)?;
         Ok(verified)
     }
 

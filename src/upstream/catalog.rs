@@ -131,7 +131,7 @@ impl Known {
             table = base(name, table, &own).ok_or_else(|| format!("{}: line 1: protocol: not set", path.display()))?;
             changed.extend(keys_of(&own));
             merge(&mut table, own);
-            let whole = Entry::from_table(table.clone());
+            let whole = Entry::from_table(table.clone()).and_then(|entry| fits(&entry, name));
             whole.map_err(|error| format!("{}: {}", path.display(), locate(text, &error)))?;
         }
         let mut table = base(name, table, &ours.entry).ok_or_else(|| {
@@ -143,12 +143,7 @@ impl Known {
         merge(&mut table, over);
         let under = |error: EntryError| format!("providers.{name}: {error}");
         let entry = Entry::from_table(table.clone()).map_err(under)?;
-        if entry.name != name {
-            return Err(format!("providers.{name}.name: it must be `{name}`"));
-        }
-        if let Some(quirk) = entry.quirk.as_deref().filter(|quirk| !quirk::is_known(quirk)) {
-            return Err(format!("providers.{name}.quirk: there is no quirk `{quirk}`"));
-        }
+        fits(&entry, name).map_err(|EntryError(why)| format!("providers.{name}.{why}"))?;
         let values = values(&entry, given).map_err(|(key, why)| format!("providers.{name}.{key}: {why}"))?;
         Ok(Self { table, entry, values, ours, changed })
     }
@@ -166,7 +161,7 @@ impl Known {
     fn line(self, settings: &Settings) -> CatalogLine {
         let entry = &self.entry;
         let mut needs = Vec::new();
-        if entry.protocol.needs_client_id() {
+        if entry.protocol.needs_client_id() || quirk::needs_client_id(entry) {
             needs.push("client_id".to_owned());
         }
         if entry.needs_client_secret() || quirk::needs_client_secret(entry) {
@@ -198,6 +193,17 @@ impl Known {
             entry: self.entry.clone(),
             enabled: self.provider(settings).is_ok_and(|provider| provider.is_some()),
         }
+    }
+}
+
+/// What an entry by itself does not show: that it is the one asked for, and that its quirk is one that there is.
+fn fits(entry: &Entry, name: &str) -> Result<(), EntryError> {
+    if entry.name != name {
+        return Err(EntryError(format!("name: it must be `{name}`")));
+    }
+    match entry.quirk.as_deref().filter(|quirk| !quirk::is_known(quirk)) {
+        Some(quirk) => Err(EntryError(format!("quirk: there is no quirk `{quirk}`"))),
+        None => Ok(()),
     }
 }
 

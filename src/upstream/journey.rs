@@ -11,7 +11,7 @@ use super::by_code::Redemption;
 use super::person::Known;
 use super::{Identified, Provider, Upstream, keys, quirk, refuse};
 use crate::protocol::provider::{PkceMethod, Protocol, template};
-use crate::protocol::{OAuthError, Params};
+use crate::protocol::{OAuthError, Params, TokenDigest};
 
 /// What goes along with the browser, for one sign-in. No `Debug`: the state binds the browser.
 #[derive(Clone, Copy)]
@@ -56,6 +56,14 @@ pub struct Return<'a> {
     pub cookies: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
+/// What came though no sign-in of ours asked for it. No `Debug`: it holds tokens.
+pub struct Unasked<'a> {
+    /// The parameters.
+    pub params: &'a Params,
+    /// As [`Return::cookies`].
+    pub cookies: &'a (dyn Fn(&str) -> Option<String> + Sync),
+}
+
 /// How the person, or the provider, ended it. The word is told to the application and the person; nothing else is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Declined {
@@ -72,6 +80,9 @@ impl fmt::Debug for Going {
         f.write_str("Going(hidden)")
     }
 }
+
+/// The names under which a state comes back: OAuth 2.0's, that of a redirect URI that holds it, SAML's.
+pub(crate) const STATES: [&str; 3] = ["state", "redirect_state", "RelayState"];
 
 /// Parameters that are the protocol's own, not the entry's (`callback`).
 const OWN: &[&str] = &["code", "state", "redirect_state", "iss", "session_state", "scope", "authuser", "prompt"];
@@ -103,6 +114,31 @@ impl Provider {
         }
     }
 
+    /// The parameters of an answer as everything else reads them: some wrap them up.
+    ///
+    /// # Errors
+    /// 400: they contradict one another.
+    pub fn unpacked(&self, params: Params) -> Result<Params, OAuthError> {
+        quirk::unpacked(self, params)
+    }
+
+    /// Whether this is an answer that no sign-in of ours began, and is taken nevertheless.
+    pub fn is_unasked(&self, params: &Params) -> bool {
+        let has_state = || STATES.iter().any(|name| params.get(name).is_some());
+        self.starts_there() && (quirk::only_starts_there(&self.entry) || !has_state())
+    }
+
+    /// Whether an answer that no sign-in of ours began is a reason to begin one.
+    pub fn begins_by(&self, params: &Params) -> bool {
+        quirk::begins(self, params)
+    }
+
+    /// Whether the answer is still behind the `#`, where only a script in the browser sees it: the name under which it stands
+    /// there, and goes into the query.
+    pub fn in_fragment(&self, params: &Params) -> Option<&'static str> {
+        quirk::in_fragment(self, params)
+    }
+
     /// Whether what came back is a refusal: of the person's, or of the provider's.
     pub fn declined(&self, params: &Params) -> Option<Declined> {
         let word = params.get("error").or_else(|| params.get("denied").map(|_| "access_denied"))?;
@@ -129,15 +165,19 @@ impl Upstream {
     pub async fn depart(&self, provider: &Provider, going: &Departure<'_>) -> Result<Going, OAuthError> {
         match provider.protocol() {
             Protocol::Oauth2 | Protocol::Oidc => {
+                if quirk::only_starts_there(&provider.entry) {
+                    return Err(refuse::begins_there(provider));
+                }
                 let url = self.authorization_url(provider, going).await?;
                 Ok(Going { url, kept: Value::Null })
             }
-            Protocol::Oauth1
-            | Protocol::Openid2
-            | Protocol::Saml
-            | Protocol::Cas
-            | Protocol::Signed
-            | Protocol::Form => quirk::depart(self, provider, going).await,
+            #[cfg(feature = "saml")]
+            Protocol::Saml => super::saml::journey::depart(self, provider, going),
+            #[cfg(not(feature = "saml"))]
+            Protocol::Saml => quirk::depart(provider, going),
+            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
+                quirk::depart(provider, going)
+            }
         }
     }
 
@@ -148,12 +188,36 @@ impl Upstream {
     pub async fn arrive(&self, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
         match provider.protocol() {
             Protocol::Oauth2 | Protocol::Oidc => self.arrive_with_code(provider, back).await,
-            Protocol::Oauth1
-            | Protocol::Openid2
-            | Protocol::Saml
-            | Protocol::Cas
-            | Protocol::Signed
-            | Protocol::Form => quirk::arrive(self, provider, back).await,
+            #[cfg(feature = "saml")]
+            Protocol::Saml => super::saml::journey::arrive(self, provider, back),
+            #[cfg(not(feature = "saml"))]
+            Protocol::Saml => quirk::arrive(self, provider, back).await,
+            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
+                quirk::arrive(self, provider, back).await
+            }
+        }
+    }
+
+    /// Who came by an answer that no sign-in of ours began. Only for a provider that [`Provider::starts_there`].
+    ///
+    /// # Errors
+    /// As [`Upstream::identify`].
+    pub async fn arrive_unasked(&self, provider: &Provider, came: &Unasked<'_>) -> Result<Identified, OAuthError> {
+        match provider.starts_there() {
+            true => quirk::arrive_unasked(self, provider, came).await,
+            false => Err(refuse::not_begun_here(provider)),
+        }
+    }
+
+    /// Marks what proves who somebody is as used, once it is known to be good.
+    ///
+    /// # Errors
+    /// It was used before, as far as this process remembers; it must not be good for longer than that.
+    pub(super) fn only_once(&self, provider: &Provider, proof: &str) -> Result<(), OAuthError> {
+        let key = (provider.name().to_owned(), TokenDigest::of(proof));
+        match self.used.entry(key).or_insert(()).is_fresh() {
+            true => Ok(()),
+            false => Err(refuse::stale_answer(provider)),
         }
     }
 
@@ -167,7 +231,6 @@ impl Upstream {
             request: back.request.clone(),
             ..Known::default()
         };
-        quirk::check_callback(provider, back, &known)?;
         let code = back.params.required("code")?;
         super::must_be_fit("code", code)?;
         let redirect_uri = provider.full_redirect_uri(back.redirect_uri, back.state);
@@ -255,7 +318,7 @@ impl Provider {
     }
 
     /// What is asked for: the entry's and the operator's.
-    fn scope(&self) -> Vec<String> {
+    pub(super) fn scope(&self) -> Vec<String> {
         let default = if self.settings.ignore_default_scope { &[] } else { self.entry.scope.default.as_slice() };
         let more = self.settings.scope.iter().filter(|word| !default.contains(word));
         default.iter().chain(more).cloned().collect()

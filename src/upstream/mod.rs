@@ -21,13 +21,17 @@ mod provider;
 mod quirk;
 mod refuse;
 mod remember;
+#[cfg(feature = "saml")]
+pub mod saml;
 mod token_endpoint;
 mod trial;
 mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,25 +40,29 @@ use crate::protocol::jose;
 use crate::protocol::jwt::Jwt;
 use crate::protocol::provider::{AudienceSource, TokenPlace};
 use crate::protocol::secret::is_ours;
-use crate::protocol::{OAuthError, Profile};
+use crate::protocol::{OAuthError, Profile, TokenDigest};
 use crate::settings::Settings;
 
 use by_code::Redemption;
 pub use catalog::{CatalogLine, catalog_names, entry_keys, lines};
 use client_documents::ClientDocuments;
 pub use client_documents::Undelivered;
-pub(crate) use journey::beside;
-pub use journey::{Declined, Departure, Going, Return};
+pub use journey::{Declined, Departure, Going, Return, Unasked};
+pub(crate) use journey::{STATES, beside};
 use outbound::Outbound;
 use person::Known;
 pub use provider::Provider;
 use remember::Remembered;
 pub use trial::{Check, CheckOutcome, Trial};
-use webhook::Webhooks;
 pub use webhook::WebhookAnswer;
+use webhook::Webhooks;
 
 /// No token of any provider is longer; header lines of servers end at half of it.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// How many used answers are remembered, and for how long: a Google ID token lives for an hour, all others are shorter.
+const MAX_USED: u64 = 100_000;
+const USED_FOR: Duration = Duration::from_secs(2 * 3600);
 
 /// Every provider, and the way to it. Built once.
 pub struct Upstream {
@@ -62,6 +70,8 @@ pub struct Upstream {
     clock: Clock,
     providers: BTreeMap<String, Provider>,
     remembered: Remembered,
+    /// What proved who somebody is and must not do so again.
+    used: Cache<(String, TokenDigest), ()>,
     clients: ClientDocuments,
     webhooks: Webhooks,
 }
@@ -167,7 +177,9 @@ impl Upstream {
         let providers = catalog::enabled(settings)?;
         let remembered = Remembered::new(settings.tokens.provider_token_ttl);
         let outbound = Outbound::new(&settings.outbound)?;
-        Ok(Self { outbound, clock, providers, remembered, clients: ClientDocuments::default(), webhooks: Webhooks::default() })
+        let used = Cache::builder().max_capacity(MAX_USED).time_to_live(USED_FOR).build();
+        let (clients, webhooks) = (ClientDocuments::default(), Webhooks::default());
+        Ok(Self { outbound, clock, providers, remembered, used, clients, webhooks })
     }
 
     /// The enabled provider of this name, letter by letter.

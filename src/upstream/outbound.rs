@@ -379,9 +379,7 @@ fn certificate_in_words(error: &rustls::Error) -> Option<&'static str> {
         Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired",
         Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "its certificate is not valid yet",
         Wrong::Revoked => "its certificate was revoked",
-        Wrong::UnknownIssuer => {
-            "its certificate is self-signed, or of an authority that this machine does not trust"
-        }
+        Wrong::UnknownIssuer => "its certificate is self-signed, or of an authority that this machine does not trust",
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => "its certificate is another host's",
         _ => "its certificate cannot be trusted",
     })

@@ -136,10 +136,15 @@ impl Upstream {
         };
         let rule = &provider.entry.userinfo;
         let answer = self.ask(provider, about_person(provider, rule, url, &variables)?).await?;
-        let value = accepted(provider, rule, &answer)?;
+        let value = match quirk::read(provider, &answer, self.clock.now())? {
+            Some(value) => value,
+            None => accepted(provider, rule, &answer)?,
+        };
         match value {
             Value::Object(members) => Ok(Some(members)),
-            list @ Value::Array(_) if provider.entry.claims.uid.source().contains("list") => Ok(Some(Map::from_iter([("list".to_owned(), list)]))),
+            list @ Value::Array(_) if provider.entry.claims.uid.source().contains("list") => {
+                Ok(Some(Map::from_iter([("list".to_owned(), list)])))
+            }
             text @ Value::String(_) if rule.answer_header.is_some() => {
                 Ok(Some(Map::from_iter([("answer_header".to_owned(), text)])))
             }
@@ -226,7 +231,7 @@ fn about_person(
         call.body = form.map_or(Body::None, Body::Form);
     }
     with_token(place, &mut call, variables.token);
-    quirk::sign(provider, &mut call, variables.token)?;
+    quirk::sign(provider, &mut call, variables.token);
     Ok(call)
 }
 
@@ -253,7 +258,11 @@ pub(super) fn with_token(rule: &provider::AccessTokenRule, call: &mut Call, toke
 }
 
 /// What an answer says that is neither a refusal nor an outage.
-fn accepted(provider: &Provider, rule: &RequestRule, answer: &outbound::Answer) -> Result<Value, OAuthError> {
+pub(super) fn accepted(
+    provider: &Provider,
+    rule: &RequestRule,
+    answer: &outbound::Answer,
+) -> Result<Value, OAuthError> {
     if !answer.is_success() {
         return Err(refusal(provider, answer));
     }

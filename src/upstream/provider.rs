@@ -9,8 +9,10 @@ use super::keys::{Cached, Discovery};
 use super::{quirk, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::jwt::Jwt;
-use crate::protocol::key_set::KeySet;
-use crate::protocol::provider::{Answer, Entry, NothingThere, Protocol, Setting, Status, Template, Variables};
+use crate::protocol::key_set::{Algorithm, DEFAULT_ALGORITHMS, KeySet};
+use crate::protocol::provider::{
+    Answer, AudienceCheck, Entry, NothingThere, Protocol, Setting, Status, Template, Variables,
+};
 use crate::settings::{Policy, ProviderSettings};
 
 /// See the module.
@@ -29,6 +31,8 @@ pub struct Provider {
     pub(super) lane: Semaphore,
     pub(super) discovery: Cached<Discovery>,
     pub(super) keys: Cached<KeySet>,
+    /// The one that the operator gave (`public_key`), in place of published ones, and what it may sign with.
+    pub(super) given_key: Option<(KeySet, Vec<Algorithm>)>,
     /// The issuers that no token has to be read for.
     issuers: Vec<String>,
 }
@@ -59,7 +63,8 @@ impl Provider {
         if client_id.as_ref().is_some_and(empty) || settings.client_ids.iter().any(empty) {
             return Err("`client_id` and `client_ids` must not be empty".into());
         }
-        if client_id.is_none() && entry.protocol.needs_client_id() {
+        let needs_client_id = entry.protocol.needs_client_id() || quirk::needs_client_id(&entry);
+        if client_id.is_none() && needs_client_id {
             return Err("`client_id` is not set".into());
         }
         let secret = settings.client_secret.as_ref().map(|secret| secret.reveal()).unwrap_or_default();
@@ -76,11 +81,12 @@ impl Provider {
         let client_ids = client_id.into_iter().chain(settings.client_ids.iter().cloned()).collect();
         let mut provider = Self {
             client_ids,
-            values,
             lane: Semaphore::new(max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
             discovery: Cached::default(),
             keys: Cached::default(),
             issuers: Vec::new(),
+            given_key: given_key(&entry, &values)?,
+            values,
             entry,
             settings,
             policy,
@@ -89,6 +95,14 @@ impl Provider {
         let fixed = fixed.filter(|issuer| !issuer.needs_an_answer());
         provider.issuers = fixed.filter_map(|issuer| provider.fixed_text(issuer).ok()).collect();
         quirk::check(&provider)?;
+        #[cfg(feature = "saml")]
+        if provider.protocol() == Protocol::Saml {
+            super::saml::journey::service_provider(&provider)?;
+        }
+        #[cfg(not(feature = "saml"))]
+        if provider.protocol() == Protocol::Saml {
+            return Err("this build has no SAML: it needs the feature `saml`".into());
+        }
         Ok(Some(provider))
     }
 
@@ -109,7 +123,15 @@ impl Provider {
 
     /// Whether a browser can be sent there.
     pub fn has_browser_flow(&self) -> bool {
+        if quirk::only_starts_there(&self.entry) {
+            return false;
+        }
         !self.entry.protocol.has_codes() || self.entry.endpoints.authorize.is_some() || self.discovery_url().is_some()
+    }
+
+    /// Whether an answer is taken that no sign-in of ours began.
+    pub fn starts_there(&self) -> bool {
+        self.entry.starts_there
     }
 
     pub(super) fn client_id(&self) -> &str {
@@ -134,6 +156,12 @@ impl Provider {
             Some(Setting::Table(table)) => !table.is_empty(),
             None => false,
         }
+    }
+
+    /// How it tells for whom an access token was made; not at all, where the operator has not said what must be found there.
+    pub(super) fn audience(&self) -> Option<&AudienceCheck> {
+        let check = self.entry.audience.as_ref()?;
+        check.is_setting.as_ref().is_none_or(|setting| self.has_value(setting)).then_some(check)
     }
 
     /// What expressions may read of the settings.
@@ -170,6 +198,21 @@ impl Provider {
             return Err(refuse::bad_answer(self, cause.into()));
         }
         Ok(url)
+    }
+
+    /// `endpoints.authorize`, made of settings alone.
+    pub(super) fn authorize(&self) -> Result<String, OAuthError> {
+        self.fixed_endpoint(self.entry.endpoints.authorize.as_ref(), "endpoints.authorize")
+    }
+
+    /// `endpoints.token`, made of settings alone.
+    pub(super) fn token_url(&self) -> Result<String, OAuthError> {
+        self.fixed_endpoint(self.entry.endpoints.token.as_ref(), "endpoints.token")
+    }
+
+    fn fixed_endpoint(&self, template: Option<&Template>, key: &str) -> Result<String, OAuthError> {
+        let missing = || refuse::misconfigured(self, format!("`{key}` is not set"));
+        self.fixed(template.ok_or_else(missing)?).map_err(|error| refuse::misconfigured(self, error.to_string()))
     }
 
     fn is_allowed_host(&self, url: &str) -> bool {
@@ -241,4 +284,15 @@ impl Provider {
         let unknown = self.entry.issuer.is_none() || self.entry.issuers.iter().any(Template::needs_an_answer);
         unknown || self.issuers.iter().any(|own| own == issuer)
     }
+}
+
+/// The settings `public_key` and `algorithm` of an entry that has them.
+fn given_key(entry: &Entry, values: &BTreeMap<String, Setting>) -> Result<Option<(KeySet, Vec<Algorithm>)>, String> {
+    let text = |name: &str| values.get(name).map(Setting::text).filter(|text| !text.is_empty());
+    let Some(key) = text("public_key") else { return Ok(None) };
+    let key = KeySet::of_public_key(key).ok_or("`public_key` is not a public key in base64 (SubjectPublicKeyInfo)")?;
+    let Some(name) = text("algorithm") else { return Ok(Some((key, entry.id_token.algorithms.clone()))) };
+    let algorithm = name.parse().ok().filter(|algorithm| DEFAULT_ALGORITHMS.contains(algorithm));
+    let algorithm = algorithm.ok_or_else(|| format!("`algorithm`: {name} is not a way to sign with a public key"))?;
+    Ok(Some((key, vec![algorithm])))
 }

@@ -102,6 +102,38 @@ pub(super) fn other_providers_answer(provider: &Provider) -> OAuthError {
     grant(Reason::CodeRejected, description)
 }
 
+/// An answer that is not of now, or was there before.
+pub(super) fn stale_answer(provider: &Provider) -> OAuthError {
+    let description =
+        format!("This answer of {} is too old or was used before. Start the sign-in again.", provider.title());
+    grant(Reason::CodeRejected, description)
+}
+
+/// An answer that no sign-in of ours in this browser began, where one must have.
+pub(super) fn not_begun_here(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "This answer of {} was not asked for by this browser. Start the sign-in again, with cookies allowed.",
+        provider.title()
+    );
+    OAuthError::new(ErrorCode::AccessDenied, description).with_status(400)
+}
+
+/// Nobody can be sent to a provider that starts the sign-in itself.
+pub(super) fn begins_there(provider: &Provider) -> OAuthError {
+    let title = provider.title();
+    OAuthError::invalid_request(format!(
+        "A sign-in with {title} does not start here: {title} starts it, in its own page."
+    ))
+}
+
+/// The cookie of a provider's script is not there.
+pub(super) fn no_cookie(provider: &Provider) -> OAuthError {
+    let title = provider.title();
+    let description =
+        format!("This browser is not signed in with {title}: sign in on the page with the button of {title} first.");
+    OAuthError::new(ErrorCode::AccessDenied, description).with_status(400)
+}
+
 pub(super) fn refresh_rejected(provider: &Provider, cause: Cause) -> OAuthError {
     let description = format!("{} has ended this access: the person must sign in with it again.", provider.title());
     grant(Reason::TokenRejected, description).with_cause(cause)

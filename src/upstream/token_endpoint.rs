@@ -41,10 +41,12 @@ impl Upstream {
         let mut fields = vec![("grant_type".to_owned(), "authorization_code".to_owned()), ("code".into(), code.into())];
         fields.extend(redirect_uri.map(|uri| ("redirect_uri".to_owned(), uri.to_owned())));
         fields.extend(code_verifier.map(|verifier| ("code_verifier".to_owned(), verifier.to_owned())));
+        let further = quirk::code_fields(provider, known)?;
+        fields.extend(further.iter().cloned());
         let context = known.answer(provider, "");
         let call = self.redemption(provider, &context, fields, [Some(code), code_verifier]).await?;
         let granted = self.granted(provider, call, refuse::code_rejected).await?;
-        quirk::check_token_answer(provider, &granted.answer, known)?;
+        quirk::check_token_answer(provider, &further, &granted.answer)?;
         Ok(granted)
     }
 
@@ -56,6 +58,8 @@ impl Upstream {
         if provider.entry.authorize.pkce != provider::PkceMethod::Off {
             fields.push(("code_verifier".into(), verifier.into()));
         }
+        // What a callback would bring beside the code is made up by nobody.
+        fields.extend(quirk::code_fields(provider, &Known::default()).unwrap_or_default());
         let context = Known::default().answer(provider, "");
         let call = self.redemption(provider, &context, fields, [Some(code), None]).await?;
         let answer = self.ask(provider, call).await?;
@@ -104,10 +108,12 @@ impl Upstream {
         let context = Known { token_answer: kept, ..Known::default() }.answer(provider, by);
         let variables = provider.variables(by, &context);
         let unfilled = |error: provider::NothingThere| refuse::misconfigured(provider, error.to_string());
-        let fields = match rule.params.is_empty() {
+        let further = quirk::refresh_fields(provider, tokens)?;
+        let mut fields = match rule.params.is_empty() {
             true => vec![("grant_type".to_owned(), "refresh_token".to_owned()), ("refresh_token".into(), by.into())],
             false => filled(&rule.params, &variables).map_err(unfilled)?,
         };
+        fields.extend(further.iter().cloned());
         let (url, auth) = match &rule.url {
             Some(url) => {
                 let auth = rule.auth.or(provider.entry.token.auth).unwrap_or(ClientAuth::ClientSecretPost);
@@ -121,7 +127,9 @@ impl Upstream {
         let body = rule.body.unwrap_or(provider.entry.token.body);
         let mut call = self.token_call(provider, url, auth, body, fields, &context)?;
         call.secrets.extend(provider.secrets(by));
-        let fresh = self.granted(provider, call, refuse::refresh_rejected).await?.tokens;
+        let granted = self.granted(provider, call, refuse::refresh_rejected).await?;
+        quirk::check_token_answer(provider, &further, &granted.answer)?;
+        let fresh = granted.tokens;
         Ok(ProviderTokens {
             refresh_token: fresh.refresh_token.or_else(|| tokens.refresh_token.clone()),
             id_token: fresh.id_token.or_else(|| tokens.id_token.clone()),
@@ -139,7 +147,8 @@ impl Upstream {
         let Some(rule) = &provider.entry.revoke else { return Ok(false) };
         let Some(token) = tokens.refresh_token.as_deref().or(tokens.access_token.as_deref()) else { return Ok(false) };
         let answer = Known::default().answer(provider, token);
-        let variables = provider.variables(token, &answer);
+        let secret = quirk::credentials(provider, self.clock.now())?.secret.unwrap_or_default();
+        let variables = Variables { client_secret: &secret, ..provider.variables(token, &answer) };
         let unfilled = |error: provider::NothingThere| refuse::misconfigured(provider, error.to_string());
         let mut headers = provider.headers(&variables);
         headers.extend(filled(&rule.headers, &variables).map_err(unfilled)?);
@@ -153,7 +162,7 @@ impl Upstream {
             None if method == Method::POST => Body::Form(vec![("token".into(), token.into())]),
             None => Body::None,
         };
-        let basic = || (provider.client_id().to_owned(), provider.secret().unwrap_or_default().to_owned());
+        let basic = || (provider.client_id().to_owned(), secret.clone());
         let url = provider.endpoint(&rule.url, &variables)?;
         let secrets = provider.secrets(token);
         let call = Call { method, url, headers, basic: rule.basic.then(basic), body, secrets };
@@ -200,7 +209,7 @@ impl Upstream {
         let rule = &provider.entry.token;
         let variables = provider.variables("", context);
         let unfilled = |error: provider::NothingThere| refuse::misconfigured(provider, error.to_string());
-        let credentials = quirk::credentials(provider, self.clock.now(), &url)?;
+        let credentials = quirk::credentials(provider, self.clock.now())?;
         let secret = credentials.secret.as_deref();
         // A public client at the provider has no secret, and then its id goes into the body (RFC 6749 §3.2.1).
         let by_header = matches!(auth, ClientAuth::ClientSecretBasic | ClientAuth::Both);
@@ -240,7 +249,7 @@ impl Upstream {
         Ok(Call { method, url, headers, basic, body, secrets: provider.secrets("") })
     }
 
-    async fn granted(
+    pub(super) async fn granted(
         &self,
         provider: &Provider,
         call: Call,

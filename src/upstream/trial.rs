@@ -82,12 +82,7 @@ fn bad(what: &'static str, detail: impl Into<String>, advice: impl Into<String>)
 }
 
 fn unknown(what: &'static str, detail: impl Into<String>) -> Check {
-    Check {
-        what,
-        outcome: CheckOutcome::Unknown,
-        detail: detail.into(),
-        advice: "sign in once to see".to_owned(),
-    }
+    Check { what, outcome: CheckOutcome::Unknown, detail: detail.into(), advice: "sign in once to see".to_owned() }
 }
 
 /// What goes to the log of a refusal: the cause, or the sentence.
@@ -262,7 +257,7 @@ impl Upstream {
 fn try_credentials(provider: &Provider, now: i64) -> Option<Check> {
     provider.entry.quirk.as_ref()?;
     let what = "client secret";
-    Some(match quirk::credentials(provider, now, "https://provider.test/token") {
+    Some(match quirk::credentials(provider, now) {
         Ok(_) => good(what, "can be made"),
         Err(error) => bad(what, why(&error), credentials(provider)),
     })
@@ -327,7 +322,11 @@ const CLIENT_ERRORS: &[&str] = &[
 fn audience(provider: &Provider, refusal: Option<OAuthError>) -> Check {
     let what = "audience check";
     let Some(error) = refusal else {
-        return bad(what, "it takes a token that was made up", format!("look at `providers.{}.audience`", provider.name()));
+        return bad(
+            what,
+            "it takes a token that was made up",
+            format!("look at `providers.{}.audience`", provider.name()),
+        );
     };
     match error.reason {
         Some(Reason::TokenRejected | Reason::TokenExpired | Reason::ForeignAudience | Reason::UnprovenAudience) => {

@@ -42,8 +42,12 @@ impl Upstream {
         payload: String,
         timeout: Duration,
     ) -> Result<WebhookAnswer, Undelivered> {
-        let call =
-            Call { method: Method::POST, headers, body: Body::Text("application/json", payload), ..Call::get(url.to_owned()) };
+        let call = Call {
+            method: Method::POST,
+            headers,
+            body: Body::Text("application/json", payload),
+            ..Call::get(url.to_owned())
+        };
         let answer = self.outbound.call_operators(&self.webhooks.0, call, timeout).await;
         let answer = answer.map_err(|failure| Undelivered::new(failure.to_string()))?;
         Ok(WebhookAnswer { status: answer.status, excerpt: answer.excerpt(), body: answer.body })

@@ -82,7 +82,8 @@ async fn token(State(state): State<Rotating>, body: Bytes) -> Response {
     }
     let number = inside.refreshes;
     inside.valid = Some(format!("refresh-{number}"));
-    let mut answer = json!({"access_token": format!("access-{number}"), "expires_in": 3600, "refresh_token": inside.valid});
+    let mut answer =
+        json!({"access_token": format!("access-{number}"), "expires_in": 3600, "refresh_token": inside.valid});
     if let Some(scope) = &inside.scope {
         answer["scope"] = scope.clone().into();
     }

@@ -337,3 +337,28 @@ fn a_jwt_is_recognised_even_when_it_is_broken() {
     }
     assert!(!is_access_token(&token));
 }
+
+#[test]
+fn an_access_token_is_the_one_of_the_id_token() {
+    let verified = |algorithm, at_hash: Option<Value>| {
+        let claims = at_hash.map(|hash| serde_json::Map::from_iter([("at_hash".to_owned(), hash)]));
+        VerifiedIdToken { claims: claims.unwrap_or_default(), expires_at: NOW, algorithm }
+    };
+    // OpenID Connect Core, appendix A.4: the access token and the `at_hash` that belongs to it.
+    let (token, hash) = ("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "77QmUPtjPfzWtF2AnpK9RQ");
+    assert!(verified(Algorithm::RS256, Some(hash.into())).goes_with(token));
+    assert!(verified(Algorithm::RS256, None).goes_with(token));
+    for (algorithm, hash) in
+        [(Algorithm::RS256, json!("")), (Algorithm::RS256, json!(7)), (Algorithm::ES384, json!(hash))]
+    {
+        assert!(!verified(algorithm, Some(hash)).goes_with(token));
+    }
+    assert!(!verified(Algorithm::RS256, Some(hash.into())).goes_with("another"));
+    // python3: base64.urlsafe_b64encode(hashlib.new(H, b"token").digest()[:N])
+    for (algorithm, hash) in [
+        (Algorithm::ES384, "Cm6hANx1qgPTYYSWu3KFaieklEAsPkh3"),
+        (Algorithm::EdDSA, "ImXaughy_DrvFp0Hk2XlkPDLyO1GwqeYTIpkKAPP2Ww"),
+    ] {
+        assert!(verified(algorithm, Some(hash.into())).goes_with("token"));
+    }
+}

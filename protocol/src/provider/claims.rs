@@ -58,6 +58,9 @@ pub struct Claims {
     /// What the person is entitled to there.
     #[serde(default, deserialize_with = "given")]
     pub entitlements: Option<Expression>,
+    /// What changes when the identifier goes to another person: whoever comes with another one than before is somebody else.
+    #[serde(default, deserialize_with = "given")]
+    pub holder: Option<Expression>,
 }
 
 /// An expression; an empty text takes a standard claim out again.
@@ -95,6 +98,7 @@ impl Claims {
             picture: text(&self.picture).filter(|url| url.starts_with("https://")),
             groups: list(&self.groups),
             entitlements: list(&self.entitlements),
+            holder: text(&self.holder),
             extra: extra.iter().filter_map(|(name, path)| Some((name.clone(), path.value(answer)?))).collect(),
         };
         if let Some(full_name) = text(&self.fullname) {

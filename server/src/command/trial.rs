@@ -96,7 +96,8 @@ pub(super) fn as_json(trial: &Trial) -> Value {
 }
 
 fn as_text(trial: &Trial) -> String {
-    let mut text = format!("{} ({})\nredirect URI to register there: {}\n\n", trial.title, trial.name, trial.redirect_uri);
+    let mut text =
+        format!("{} ({})\nredirect URI to register there: {}\n\n", trial.title, trial.name, trial.redirect_uri);
     for check in &trial.checks {
         let advice = advice(&check.advice);
         let _ = writeln!(text, "{:<8} {:<23} {}{advice}", check.outcome.as_str(), check.what, check.detail);

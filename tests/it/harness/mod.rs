@@ -7,6 +7,9 @@ pub mod guest;
 pub mod issuer;
 pub mod key;
 mod postgres;
+pub mod recorded;
+#[cfg(feature = "saml")]
+pub mod saml_idp;
 pub mod stand_in;
 
 use std::sync::Arc;
