@@ -359,9 +359,7 @@ fn failure(host: &str, error: reqwest::Error) -> Failure {
         if cause.downcast_ref::<Blocked>().is_some() {
             return Failure::Blocked(host.to_owned(), cause.to_string());
         }
-        // An io::Error's source is its inner error's source: the inner one itself must be asked for.
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        let tls = tls_error(cause);
         if let Some(words) = tls.and_then(certificate_in_words) {
             return Failure::Unreachable(host.to_owned(), format!("{words} ({causes}: {cause})"));
         }
@@ -369,6 +367,18 @@ fn failure(host: &str, error: reqwest::Error) -> Failure {
         source = cause.source();
     }
     if error.is_timeout() { Failure::TimedOut(host.to_owned()) } else { Failure::Unreachable(host.to_owned(), causes) }
+}
+
+/// The TLS error in this one. An io::Error's source is its inner error's source, so the inner one itself must be asked for;
+/// and some wrap one io::Error into another.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut error = error;
+    loop {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 /// What is wrong with a certificate, as an operator would say it.
