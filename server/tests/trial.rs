@@ -12,7 +12,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use program::{Place, text};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -55,6 +55,8 @@ impl axum::serve::Listener for Tls {
 async fn place(wrong: Wrong) -> Place {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+    // A name of its own: else whatever is self-signed would claim to be signed by it.
+    authority.distinguished_name.push(DnType::CommonName, "the authority of the tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let authority_certificate = authority.self_signed(&authority_key).unwrap();
