@@ -8,7 +8,8 @@ use vestibule_protocol::{GrantType, OAuthError, Params, Reason};
 
 use super::TokenRequest;
 use crate::context::Context;
-use crate::identity::link::{self, Arrival, Arrived};
+use crate::entrance;
+use crate::identity::link::Arrived;
 use crate::issue::{self, TokenResponse};
 use crate::store::user::User;
 use crate::upstream::{self, Credential, Identified, Presented, Provider, Return, Unasked};
@@ -22,12 +23,9 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
 /// The person behind an account at a provider; a new one if need be.
 ///
 /// # Errors
-/// What [`link::sign_in`] says.
+/// What [`entrance::sign_in`] says.
 pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) -> Result<User, OAuthError> {
-    must_sign_in(provider)?;
-    let tokens = identified.tokens.to_json();
-    let arrival = arrival(provider, identified, &tokens);
-    let linked = link::sign_in(cx, &arrival).await;
+    let linked = entrance::sign_in(cx, provider, identified).await;
     cx.metrics.converted(provider.name(), linked.as_ref().err());
     Ok(linked?.user)
 }
@@ -35,32 +33,11 @@ pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) 
 /// As [`person`], in a browser, whose person can be asked for what is missing.
 ///
 /// # Errors
-/// What [`link::arrive`] says.
-pub async fn arrive(cx: &Context, provider: &Provider, identified: &Identified) -> Result<Arrived, OAuthError> {
-    must_sign_in(provider)?;
-    let tokens = identified.tokens.to_json();
-    let arrival = arrival(provider, identified, &tokens);
-    let arrived = link::arrive(cx, &arrival).await;
+/// What [`entrance::arrive`] says.
+pub async fn arrive(cx: &Context, provider: &Provider, identified: &mut Identified) -> Result<Arrived, OAuthError> {
+    let arrived = entrance::arrive(cx, provider, identified).await;
     cx.metrics.converted(provider.name(), arrived.as_ref().err());
     arrived
-}
-
-fn must_sign_in(provider: &Provider) -> Result<(), OAuthError> {
-    if provider.entry.connect_only {
-        let sentence = format!("{} only connects accounts; nobody signs in with it.", provider.title());
-        return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::PersonNotAllowed));
-    }
-    Ok(())
-}
-
-fn arrival<'a>(provider: &'a Provider, identified: &'a Identified, tokens: &'a [u8]) -> Arrival<'a> {
-    Arrival {
-        provider: provider.name(),
-        profile: &identified.profile,
-        policy: &provider.policy,
-        tokens,
-        proven_email: None,
-    }
 }
 
 /// The account at a provider that a request presents by `backend` and `token` or `code`; also for `connect-backend`.

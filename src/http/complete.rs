@@ -19,7 +19,8 @@ use super::visitor::{Visitor, see_other};
 use super::{cookie, email, posted, sign_in};
 use crate::context::{Context, Ctx};
 use crate::grant::convert_token;
-use crate::identity::link::{self, Arrival, Arrived, Linked};
+use crate::entrance;
+use crate::identity::link::{Arrived, Linked};
 use crate::store::association;
 use crate::upstream::{self, Declined, Identified, Provider, Return, Unasked};
 
@@ -179,24 +180,21 @@ async fn arrive(
     };
     let identified = convert_token::arrived(cx, provider, &back).await?;
     if let Some(session) = session {
-        let tokens = identified.tokens.to_json();
-        let arrival = Arrival {
-            provider: provider.name(),
-            profile: &identified.profile,
-            policy: &provider.policy,
-            tokens: &tokens,
-            proven_email: None,
-        };
-        link::connect(cx, &arrival, &session.user).await?;
+        entrance::connect(cx, provider, &identified, &session.user).await?;
         return Ok(Came::Connected(journey.next.clone()));
     }
-    Ok(signed_in(cx, provider, &identified, &journey.next).await?)
+    Ok(signed_in(cx, provider, identified, &journey.next).await?)
 }
 
-async fn signed_in(cx: &Context, provider: &Provider, identified: &Identified, next: &str) -> Result<Came, OAuthError> {
-    Ok(match convert_token::arrive(cx, provider, identified).await? {
+async fn signed_in(
+    cx: &Context,
+    provider: &Provider,
+    mut identified: Identified,
+    next: &str,
+) -> Result<Came, OAuthError> {
+    Ok(match convert_token::arrive(cx, provider, &mut identified).await? {
         Arrived::In(linked) => Came::SignedIn(linked, next.to_owned()),
-        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, identified, next).await?),
+        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, next).await?),
     })
 }
 
@@ -220,7 +218,7 @@ async fn unasked(
             return Err(Setback::new(Kind::OtherPerson, sentence));
         }
     }
-    Ok(signed_in(cx, provider, &identified, "").await?)
+    Ok(signed_in(cx, provider, identified, "").await?)
 }
 
 /// Whether the provider, or the person there, said no.

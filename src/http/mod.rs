@@ -25,6 +25,7 @@ mod page;
 mod par;
 mod posted;
 mod probe;
+mod provider_token;
 mod register;
 mod respond;
 mod revoke;
@@ -67,8 +68,9 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 25] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 26] = [
         ("introspect", post(introspect::introspect)),
+        ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
         ("connect-backend", post(connect::connect)),

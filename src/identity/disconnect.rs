@@ -3,7 +3,7 @@
 use vestibule_protocol::OAuthError;
 use vestibule_protocol::seal::SealError;
 
-use super::link::sealed_for;
+use super::link::purpose_of;
 use crate::context::Context;
 use crate::store::association::{self, Association};
 use crate::store::user;
@@ -27,9 +27,12 @@ struct WaysIn {
 
 impl WaysIn {
     fn of(cx: &Context) -> Self {
-        let (open, never): (Vec<_>, Vec<_>) = cx.upstream.providers().partition(|provider| provider.signs_in());
-        let names = |providers: Vec<&_>| providers.into_iter().map(|provider| provider.name().to_owned()).collect();
-        Self { open: names(open), never: names(never) }
+        let mut own = Self { open: Vec::new(), never: Vec::new() };
+        for provider in cx.upstream.providers() {
+            let names = if provider.signs_in() { &mut own.open } else { &mut own.never };
+            names.push(provider.name().to_owned());
+        }
+        own
     }
 
     /// Which of a person's associations go: those of a provider, or the one with this id.
@@ -87,7 +90,7 @@ pub async fn may_go(cx: &Context, user_id: i64, all: &[Association]) -> Result<V
 /// # Errors
 /// They were sealed under a key that this server does not have.
 pub fn tokens(cx: &Context, association: &Association) -> Result<Option<Vec<u8>>, SealError> {
-    let purpose = sealed_for(&association.provider, &association.uid);
+    let purpose = purpose_of(&association.provider, &association.uid);
     association.sealed_tokens.as_deref().map(|sealed| cx.keys.open(&purpose, sealed)).transpose()
 }
 
