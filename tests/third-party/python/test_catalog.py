@@ -77,7 +77,8 @@ def xml(name, value):
     if not isinstance(value, dict):
         return f"<{name}>{escape(str(value))}</{name}>"
     attributes = "".join(f" {key[1:]}={quoteattr(item)}" for key, item in value.items() if key.startswith("@"))
-    return f"<{name}{attributes}>" + "".join(xml(key, item) for key, item in value.items() if key[0] != "@") + f"</{name}>"
+    elements = "".join(xml(key, item) for key, item in value.items() if not key.startswith("@"))
+    return f"<{name}{attributes}>{elements}</{name}>"
 
 
 def answer(value, request):
@@ -194,8 +195,8 @@ def sign_in(backend, provider):
         return backend.do_auth(provider.token())
     if isinstance(backend, BaseOAuth2):
         token = provider.token()
-        person = MagicMock(is_authenticated=True)  # some classes connect accounts only
-        return backend.do_auth(backend.get_access_token(token), response=token, user=person)
+        signed_in = MagicMock(is_authenticated=True)  # some classes only connect accounts
+        return backend.do_auth(backend.get_access_token(token), response=token, user=signed_in)
     return provider.root
 
 
@@ -206,7 +207,7 @@ def person(klass, entry, example):
     strategy.setting = provider.setting
     strategy.request_data = provider.request_data
     strategy.absolute_uri = lambda path=None: "http://localhost" + (path or "")
-    strategy.authenticate = lambda *_, backend, **kwargs: backend.authenticate(backend=backend, strategy=strategy, **kwargs)
+    strategy.authenticate = lambda **kwargs: backend.authenticate(strategy=strategy, **kwargs)
     strategy.storage.user.get_social_auth.return_value = None
     backend = klass(strategy, redirect_uri="/complete/x")
     backend.request = provider.request
