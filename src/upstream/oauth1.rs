@@ -107,7 +107,7 @@ impl Upstream {
         own.extend(of_header.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let url = provider.endpoint(request_token, &variables)?;
         let call = prepared(provider, rule.request_token_method, url, fields);
-        let answer = self.signed(provider, call, None, &own).await?;
+        let answer = self.send_signed(provider, call, None, &own).await?;
         let refused = |provider: &Provider, cause: String| refuse::misconfigured(provider, cause);
         let answered = granted(provider, &answer, refused)?;
         let text = |name: &str| answered.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -151,7 +151,7 @@ impl Upstream {
         let url = provider.token_url()?;
         let call = prepared(provider, provider.entry.oauth1.token_method, url, Vec::new());
         let further = [("oauth_verifier", verifier)];
-        let answer = self.signed(provider, call, Some((token, kept("secret"))), &further).await?;
+        let answer = self.send_signed(provider, call, Some((token, kept("secret"))), &further).await?;
         let answered = granted(provider, &answer, refuse::verifier_rejected)?;
         let text = |name: &str| answered.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (token, secret) = (text("oauth_token"), text("oauth_token_secret"));
@@ -188,7 +188,7 @@ impl Upstream {
         Ok(identified(person.profile, token, secret))
     }
 
-    async fn signed(
+    async fn send_signed(
         &self,
         provider: &Provider,
         mut call: Call,

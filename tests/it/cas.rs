@@ -17,8 +17,11 @@ fn cas(tickets: &Tickets, asked: &Asked) -> Told {
     if asked.path != "/cas/p3/serviceValidate" || service != Some(asked.query("service")) {
         return told(200, FAILURE);
     }
-    told(200, "<cas:serviceResponse xmlns:cas='http://www.yale.edu/tp/cas'><cas:authenticationSuccess><cas:user>ada</cas:user>\
-        <cas:attributes><cas:mail>ada@example.com</cas:mail></cas:attributes></cas:authenticationSuccess></cas:serviceResponse>")
+    told(
+        200,
+        "<cas:serviceResponse xmlns:cas='http://www.yale.edu/tp/cas'><cas:authenticationSuccess><cas:user>ada</cas:user>\
+        <cas:attributes><cas:mail>ada@example.com</cas:mail></cas:attributes></cas:authenticationSuccess></cas:serviceResponse>",
+    )
 }
 
 async fn with_cas(mut setup: Setup) -> (Test, Scripted, Tickets) {

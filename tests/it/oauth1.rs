@@ -34,7 +34,10 @@ fn signed(asked: &Asked, token_secret: &str) -> Option<BTreeMap<String, String>>
     all.sort_by_key(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
     let place = format!("https://{}{}", asked.host, asked.path);
     let base = format!("{}&{}&{}", asked.method, escape(&place), escape(&all.join("&")));
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, format!("{}&{}", escape(SECRET), escape(token_secret)).as_bytes());
+    let key = hmac::Key::new(
+        hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{}&{}", escape(SECRET), escape(token_secret)).as_bytes(),
+    );
     let signature = base64::engine::general_purpose::STANDARD.decode(signature).ok()?;
     hmac::verify(&key, base.as_bytes(), &signature).ok()?;
     (header.get("oauth_consumer_key")? == "x-key").then_some(header)
@@ -64,7 +67,8 @@ fn x(state: &Mutex<X>, asked: &Asked) -> Told {
         "/oauth/access_token" => {
             let open = state.open.clone();
             let good = open.iter().find(|token| {
-                signed(asked, &format!("rs&{token}")).is_some_and(|header| header["oauth_token"] == **token && header["oauth_verifier"] == "yes")
+                signed(asked, &format!("rs&{token}"))
+                    .is_some_and(|header| header["oauth_token"] == **token && header["oauth_verifier"] == "yes")
             });
             match good {
                 Some(token) => {

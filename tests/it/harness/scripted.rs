@@ -83,7 +83,8 @@ impl Scripted {
         let body = axum::body::to_bytes(body, 1_000_000).await.unwrap();
         let path = parts.uri.path().trim_start_matches('/');
         let (host, path) = path.split_once('/').unwrap_or((path, ""));
-        let authorization = parts.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let authorization =
+            parts.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let asked = Asked {
             method: parts.method.to_string(),
             host: host.to_owned(),
