@@ -26,10 +26,6 @@ impl Asked {
     pub fn query(&self, name: &str) -> String {
         value(&Self::pairs(&self.query), name)
     }
-
-    pub fn form(&self, name: &str) -> String {
-        value(&Self::pairs(&self.body), name)
-    }
 }
 
 pub fn value(pairs: &[(String, String)], name: &str) -> String {
