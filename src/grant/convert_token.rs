@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::entrance;
 use crate::identity::link::Arrived;
 use crate::issue::{self, TokenResponse};
+use crate::store::seen;
 use crate::store::user::User;
 use crate::upstream::{self, Credential, Identified, Presented, Provider, Return, Unasked};
 
@@ -83,7 +84,24 @@ pub async fn identify_by(
 /// # Errors
 /// What [`crate::upstream::Upstream::arrive`] says.
 pub async fn arrived(cx: &Context, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
-    counted(cx, provider, cx.upstream.arrive(provider, back).await)
+    let arrived = cx.upstream.arrive(provider, back).await;
+    counted(cx, provider, not_before(cx, provider, arrived).await)
+}
+
+/// An answer that may be presented once only is the first of its kind, on any node.
+async fn not_before(
+    cx: &Context,
+    provider: &Provider,
+    arrived: Result<Identified, OAuthError>,
+) -> Result<Identified, OAuthError> {
+    let identified = arrived?;
+    if let Some((digest, expires_at)) = &identified.once
+        && !seen::is_first(&cx.db, digest.clone(), *expires_at).await?
+    {
+        let sentence = format!("This answer of {} was used before. Start the sign-in again.", provider.title());
+        return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::CodeRejected));
+    }
+    Ok(identified)
 }
 
 /// The account at a provider whose answer no sign-in of ours began.

@@ -153,7 +153,9 @@ async fn arrive(
 ) -> Result<Came, Setback> {
     let state = upstream::STATES.iter().find_map(|name| params.get(name)).unwrap_or_default();
     let same = aws_lc_rs::constant_time::verify_slices_are_equal(journey.state.as_bytes(), state.as_bytes());
-    if journey.backend != provider.name() || same.is_err() {
+    // Where no state can come back, the request token that is sealed with the browser is compared instead.
+    let is_bound = same.is_ok() || state.is_empty() && provider.is_bound_by_token();
+    if journey.backend != provider.name() || !is_bound {
         return Err(Setback::new(Kind::OtherSignIn, "The answer is not that of the sign-in that this browser began."));
     }
     declined(provider, params)?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::by_code::Redemption;
 use super::person::Known;
-use super::{Identified, Provider, Upstream, keys, quirk, refuse};
+use super::{Identified, Provider, Upstream, keys, oauth1, openid2, quirk, refuse};
 use crate::protocol::provider::{PkceMethod, Protocol, template};
 use crate::protocol::{OAuthError, Params, TokenDigest};
 
@@ -85,10 +85,11 @@ impl fmt::Debug for Going {
 pub(crate) const STATES: [&str; 3] = ["state", "redirect_state", "RelayState"];
 
 /// Parameters that are the protocol's own, not the entry's (`callback`).
-const OWN: &[&str] = &["code", "state", "redirect_state", "iss", "session_state", "scope", "authuser", "prompt"];
+pub(super) const OWN: &[&str] =
+    &["code", "state", "redirect_state", "iss", "session_state", "scope", "authuser", "prompt"];
 
 /// Texts that hold a JSON object are read as one: Apple sends the name so, VK its device.
-fn members<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+pub(super) fn members<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
     let value = |text: &str| match text.starts_with('{') {
         true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         false => Value::String(text.to_owned()),
@@ -112,6 +113,12 @@ impl Provider {
             true => template::with_query(redirect_uri, "redirect_state", state),
             false => redirect_uri.to_owned(),
         }
+    }
+
+    /// Whether no `state` can come back, because the operator registered one fixed callback: the request token binds the
+    /// browser then, being secret and sealed with it, and [`Upstream::arrive`] compares it.
+    pub fn is_bound_by_token(&self) -> bool {
+        self.protocol() == Protocol::Oauth1 && self.entry.oauth1.request_token_params.contains_key("oauth_callback")
     }
 
     /// The parameters of an answer as everything else reads them: some wrap them up.
@@ -155,6 +162,14 @@ impl Provider {
 
     /// Whether what came back is a refusal: of the person's, or of the provider's.
     pub fn declined(&self, params: &Params) -> Option<Declined> {
+        let own = match self.protocol() {
+            Protocol::Oauth1 => oauth1::declined(params),
+            Protocol::Openid2 => openid2::declined(params),
+            _ => None,
+        };
+        if own.is_some() {
+            return own;
+        }
         let word = params.get("error").or_else(|| params.get("denied").map(|_| "access_denied"))?;
         Some(match word {
             "access_denied"
@@ -189,9 +204,10 @@ impl Upstream {
             Protocol::Saml => super::saml::journey::depart(self, provider, going),
             #[cfg(not(feature = "saml"))]
             Protocol::Saml => quirk::depart(provider, going),
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::depart(provider, going)
-            }
+            Protocol::Oauth1 => self.depart_with_request_token(provider, going).await,
+            Protocol::Openid2 => self.depart_by_openid(provider, going).await,
+            Protocol::Cas => self.depart_for_ticket(provider, going),
+            Protocol::Signed | Protocol::Form => quirk::depart(provider, going),
         }
     }
 
@@ -206,9 +222,10 @@ impl Upstream {
             Protocol::Saml => super::saml::journey::arrive(self, provider, back),
             #[cfg(not(feature = "saml"))]
             Protocol::Saml => quirk::arrive(self, provider, back).await,
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::arrive(self, provider, back).await
-            }
+            Protocol::Oauth1 => self.arrive_with_verifier(provider, back).await,
+            Protocol::Openid2 => self.arrive_by_openid(provider, back).await,
+            Protocol::Cas => self.arrive_with_ticket(provider, back).await,
+            Protocol::Signed | Protocol::Form => quirk::arrive(self, provider, back).await,
         }
     }
 

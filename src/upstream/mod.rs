@@ -10,11 +10,14 @@ mod audience;
 mod by_access_token;
 mod by_code;
 mod by_id_token;
+mod cas;
 mod catalog;
 mod client_documents;
 mod guard;
 mod journey;
 mod keys;
+mod oauth1;
+mod openid2;
 mod outbound;
 mod person;
 mod provider;
@@ -38,7 +41,7 @@ use serde_json::{Map, Value};
 use crate::clock::Clock;
 use crate::protocol::jose;
 use crate::protocol::jwt::Jwt;
-use crate::protocol::provider::{AudienceSource, TokenPlace};
+use crate::protocol::provider::{AudienceSource, Protocol, TokenPlace};
 use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile, TokenDigest};
 use crate::settings::Settings;
@@ -112,6 +115,8 @@ pub struct Identified {
     pub tokens: ProviderTokens,
     /// When what was presented ends, in seconds since 1970, if the provider says so.
     pub expires_at: Option<i64>,
+    /// What of the answer may be presented once only, and how long a copy of it would be good.
+    pub once: Option<(TokenDigest, i64)>,
 }
 
 /// A provider's tokens. Stored sealed; `Debug` shows none.
@@ -225,6 +230,12 @@ impl Upstream {
         }
         if provider.entry.code_prefixes.iter().any(|prefix| token.starts_with(prefix)) {
             return Err(refuse::code_as_token(provider));
+        }
+        if provider.protocol() == Protocol::Oauth1 {
+            return match nonce {
+                None => self.by_token_pair(provider, token).await,
+                Some(_) => Err(refuse::nonce_without_id_token(provider)),
+            };
         }
         if !provider.protocol().has_codes() {
             return Err(refuse::no_tokens(provider));

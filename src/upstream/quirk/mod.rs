@@ -331,7 +331,7 @@ impl Upstream {
     ) -> Result<Identified, OAuthError> {
         let known = Known { id_token: members, request: back.request.clone(), ..Known::default() };
         let profile = self.person_of_known(provider, &known)?.profile;
-        Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None })
+        Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None, once: None })
     }
 }
 
