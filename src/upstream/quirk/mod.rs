@@ -109,8 +109,8 @@ pub(super) fn needs_client_id(entry: &Entry) -> bool {
 /// Whether a sign-in needs our secret though no template has it.
 pub(super) fn needs_client_secret(entry: &Entry) -> bool {
     use Quirk::{
-        Apple, Discourse, Draugiem, FacebookApp, LastFm, LoginRadius, MediaWiki, Odnoklassniki, OdnoklassnikiApp, Shopify,
-        SignedRequest, VkApp, VkOpenapi,
+        Apple, Discourse, Draugiem, FacebookApp, LastFm, LoginRadius, MediaWiki, Odnoklassniki, OdnoklassnikiApp,
+        Shopify, SignedRequest, VkApp, VkOpenapi,
     };
     match of(entry) {
         Some(Apple | Discourse | Draugiem | FacebookApp | LastFm | LoginRadius | MediaWiki | Odnoklassniki) => true,
