@@ -142,6 +142,7 @@ mod tests {
             sealed_tokens: None,
             created_at: 0,
             extra: "{}".to_owned(),
+            refreshing_until: None,
         }
     }
 
