@@ -27,9 +27,12 @@ struct WaysIn {
 
 impl WaysIn {
     fn of(cx: &Context) -> Self {
-        let (open, never): (Vec<_>, Vec<_>) = cx.upstream.providers().partition(|provider| provider.signs_in());
-        let names = |providers: Vec<&_>| providers.into_iter().map(|provider| provider.name().to_owned()).collect();
-        Self { open: names(open), never: names(never) }
+        let mut ways_in = Self { open: Vec::new(), never: Vec::new() };
+        for provider in cx.upstream.providers() {
+            let list = if provider.signs_in() { &mut ways_in.open } else { &mut ways_in.never };
+            list.push(provider.name().to_owned());
+        }
+        ways_in
     }
 
     /// Which of a person's associations go: those of a provider, or the one with this id.

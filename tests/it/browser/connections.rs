@@ -115,7 +115,9 @@ async fn whose_address_is_taken_signs_in_and_is_connected_at_once() {
     let ada = walk.t.find_person("ada").await.unwrap();
     let fresh = vestibule::store::user::User { email: "grace@example.com".to_owned(), ..ada };
     let db = &walk.t.vestibule.context().db;
-    db.write(move |tx| Box::pin(async move { vestibule::store::user::update_details(tx, &fresh).await })).await.unwrap();
+    db.write(move |tx| Box::pin(async move { vestibule::store::user::update_details(tx, &fresh).await }))
+        .await
+        .unwrap();
     walk.browser.goto(&walk.t.url("/account/sign-in?next=/account/connections")).await;
     walk.browser.follow("a[href*='/login/my-company']").await;
     assert!(walk.browser.text("[role=alert]").await.contains("Sign in to that one"));

@@ -206,13 +206,16 @@ impl Answer {
     /// The address behind a link or a button of a page that has these words.
     pub fn link(&self, words: &str) -> String {
         let mut links = self.text.split("<a ").skip(1).map(|link| link.split("</a>").next().unwrap());
-        let link = links.find(|link| unescaped(link).contains(words)).unwrap_or_else(|| panic!("no {words} on {self:?}"));
+        let link =
+            links.find(|link| unescaped(link).contains(words)).unwrap_or_else(|| panic!("no {words} on {self:?}"));
         unescaped(link.split("href=\"").nth(1).unwrap().split('"').next().unwrap())
     }
 
     /// What a page says went wrong, and its word.
     pub fn setback(&self) -> (u16, String, String) {
-        let between = |from: &str, to: &str| self.text.split(from).nth(1).unwrap_or_default().split(to).next().unwrap().to_owned();
+        let between = |from: &str, to: &str| {
+            self.text.split(from).nth(1).unwrap_or_default().split(to).next().unwrap().to_owned()
+        };
         (self.status, between("<code>", "</code>"), unescaped(&between("role=\"alert\">", "</p>")))
     }
 

@@ -164,8 +164,12 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         Mood::Hanging => tokio::time::sleep(Duration::from_secs(60)).await,
         Mood::Broken => return (StatusCode::INTERNAL_SERVER_ERROR, "a secret stack trace").into_response(),
         Mood::Html => return "<html>hello</html>".into_response(),
-        Mood::Malformed => return ([("content-type", "application/json")], "{\"access_token\": \"good-to").into_response(),
-        Mood::Huge => return Json(json!({ "access_token": "good-token", "padding": "x".repeat(2_000_000) })).into_response(),
+        Mood::Malformed => {
+            return ([("content-type", "application/json")], "{\"access_token\": \"good-to").into_response();
+        }
+        Mood::Huge => {
+            return Json(json!({ "access_token": "good-token", "padding": "x".repeat(2_000_000) })).into_response();
+        }
         Mood::Redirecting => return Redirect::temporary("http://169.254.169.254/latest/meta-data").into_response(),
     }
     // As the real ones: only these paths take a POST, and they take nothing else; Facebook's code is redeemed by GET.
