@@ -11,12 +11,11 @@ use vestibule_protocol::scope::OPENID_SCOPES;
 use vestibule_protocol::{Bearer, ErrorCode, OAuthError, Reason, Scope, TokenDigest, TokenKind, jose, secret};
 
 use crate::context::Context;
-use crate::identity::link::{self, Arrival};
+use crate::entrance;
 use crate::sender::{self, Presented};
 use crate::settings::Settings;
 use crate::signing;
 use crate::store;
-use crate::store::association;
 use crate::store::change::Change;
 use crate::store::token::{self, AccessToken};
 use crate::store::user::User;
@@ -223,21 +222,7 @@ async fn provider_token(cx: &Context, backend: &str, token: &str) -> Result<Iden
             .with_reason(Reason::UnknownBackend)
     })?;
     let identified = cx.upstream.identify_remembered(provider, token).await?;
-    // Looked up at every request: whoever was deactivated or disconnected since the provider was asked is out.
-    let user = match association::find(&cx.db, backend, &identified.profile.uid).await? {
-        Some(found) if link::may_come_in(&identified.profile, &provider.policy, &found) => found.1,
-        _ => {
-            let tokens = identified.tokens.to_json();
-            let arrival = Arrival {
-                provider: backend,
-                profile: &identified.profile,
-                policy: &provider.policy,
-                tokens: &tokens,
-                proven_email: None,
-            };
-            link::sign_in(cx, &arrival).await?.user
-        }
-    };
+    let user = entrance::pass(cx, provider, token, &identified).await?;
     let scope = cx
         .settings
         .scopes()

@@ -3,7 +3,7 @@
 
 use crate::context::{Context, Ctx};
 use crate::store::{self, expired};
-use crate::{logout, signing};
+use crate::{hooks, logout, signing};
 
 /// Rows a batch: a few milliseconds of a writer's time.
 const BATCH: i64 = 500;
@@ -40,6 +40,9 @@ pub async fn run_forever(cx: Ctx) {
         }
         if let Err(error) = signing::maintain(&cx).await {
             tracing::warn!(error = ?error, "could not look after the signing keys; trying again later");
+        }
+        if let Err(error) = hooks::deliver_due(&cx).await {
+            tracing::warn!(error = ?error, "could not tell webhooks; trying again later");
         }
         if let Err(error) = logout::deliver_due(&cx).await {
             tracing::warn!(error = ?error, "could not tell applications of sign-outs; trying again later");

@@ -8,6 +8,7 @@ use vestibule_protocol::TokenDigest;
 use vestibule_protocol::seal::{SealError, SealKey};
 
 use crate::clock::Clock;
+use crate::hooks::Hooks;
 use crate::identity::password::Hasher;
 use crate::mail::Mailer;
 use crate::metrics::Metrics;
@@ -31,13 +32,15 @@ pub struct Context {
     /// The database.
     pub db: Db,
     /// The keys that seal and derive.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// The providers.
     pub upstream: Upstream,
     /// The threads that hash passwords.
     pub hasher: Hasher,
     /// The way that mails go.
     pub mailer: Mailer,
+    /// The operator's own steps.
+    pub hooks: Hooks,
     /// What is counted.
     pub metrics: Metrics,
     /// Access tokens that were looked up lately.

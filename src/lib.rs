@@ -10,7 +10,9 @@ pub mod cleanup;
 pub mod client;
 pub mod clock;
 pub mod context;
+pub mod entrance;
 pub mod grant;
+pub mod hooks;
 mod http;
 pub mod identity;
 pub mod issue;
@@ -18,6 +20,7 @@ pub mod limits;
 pub mod logout;
 pub mod mail;
 pub mod metrics;
+pub mod provider_token;
 pub mod registration;
 pub mod sender;
 pub mod session;
@@ -26,6 +29,7 @@ pub mod signing;
 pub mod store;
 pub mod upstream;
 
+use std::future::Future;
 use std::sync::Arc;
 
 pub use crate::authenticate::Identity;
@@ -36,6 +40,7 @@ pub use vestibule_protocol as protocol;
 
 use crate::clock::Clock;
 use crate::context::{Context, Ctx, Keys};
+use crate::hooks::{Functions, Hooks};
 use crate::identity::password::Hasher;
 use crate::mail::Mailer;
 use crate::store::Db;
@@ -69,7 +74,7 @@ impl Vestibule {
     /// A sentence that names the setting: a bad value, a database that does not answer, or one whose secrets are sealed
     /// under a key that is not among `keys`.
     pub async fn open(settings: Settings, keys: &[[u8; 32]]) -> Result<Self, OpenError> {
-        Self::open_with_clock(settings, keys, Clock::default()).await
+        Self::builder(settings).open(keys).await
     }
 
     /// As [`Vestibule::open`], with a clock that can be moved: for tests of what expires.
@@ -77,7 +82,83 @@ impl Vestibule {
     /// # Errors
     /// As [`Vestibule::open`].
     pub async fn open_with_clock(settings: Settings, keys: &[[u8; 32]], clock: Clock) -> Result<Self, OpenError> {
+        Self::builder(settings).clock(clock).open(keys).await
+    }
+
+    /// For an API that has steps of its own around the decision who somebody is.
+    pub fn builder(settings: Settings) -> Builder {
+        Builder { settings, clock: Clock::default(), functions: Functions::default() }
+    }
+
+    /// Every endpoint, under its full path (`/auth/token`, `/healthz` …): merge it into the API's own router.
+    pub fn router(&self) -> axum::Router {
+        http::router(&self.cx)
+    }
+
+    /// Authenticates the requests of an API's own routes, by our tokens and the providers'.
+    pub fn layer(&self) -> AuthenticateLayer {
+        AuthenticateLayer::new(self.cx.clone())
+    }
+
+    /// Removes what has expired, changes signing keys and delivers sign-outs from time to time, until it is dropped.
+    pub async fn clean_up_forever(&self) {
+        cleanup::run_forever(self.cx.clone()).await;
+    }
+
+    /// What the rooms work with, for what this crate has no function for.
+    pub fn context(&self) -> &Ctx {
+        &self.cx
+    }
+}
+
+/// How a [`Vestibule`] is opened that has steps of the API's own. A step is an async function; it sees and answers what a
+/// webhook does (`[hooks]`).
+pub struct Builder {
+    settings: Settings,
+    clock: Clock,
+    functions: Functions,
+}
+
+impl Builder {
+    /// With a clock that can be moved: for tests of what expires.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Asks this function before it is decided who somebody is whom a provider has vouched for. It may refuse them, or change
+    /// what is stored of them. One that fails, panics or takes more than three seconds keeps them out for now (503).
+    #[must_use]
+    pub fn before_sign_in<F, Fut>(mut self, function: F) -> Self
+    where
+        F: Fn(hooks::Arrival) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<hooks::Verdict, hooks::BoxError>> + Send + 'static,
+    {
+        self.functions.ask(function);
+        self
+    }
+
+    /// Tells this function what has happened, after it has been committed. It is told once; one that fails is logged.
+    #[must_use]
+    pub fn on_event<F, Fut>(mut self, function: F) -> Self
+    where
+        F: Fn(hooks::Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), hooks::BoxError>> + Send + 'static,
+    {
+        self.functions.tell(function);
+        self
+    }
+
+    /// Opens the database, brings it to this version's schema, and makes everything ready to serve.
+    ///
+    /// # Errors
+    /// As [`Vestibule::open`].
+    pub async fn open(self, keys: &[[u8; 32]]) -> Result<Vestibule, OpenError> {
+        let Self { settings, clock, functions } = self;
         check(&settings)?;
+        let (hooks, listeners) =
+            Hooks::new(&settings, functions).map_err(|(key, sentence)| OpenError::new(&key, sentence))?;
         let upstream = Upstream::new(&settings, clock.clone()).map_err(OpenError)?;
         let mailer = Mailer::new(&settings.mail).map_err(|(key, sentence)| OpenError::new(key, sentence))?;
         if let Some(provider) = upstream.providers().find(|provider| provider.policy.needs_mail() && !mailer.is_there())
@@ -101,37 +182,19 @@ impl Vestibule {
             settings,
             clock,
             db,
-            keys,
+            keys: Arc::new(keys),
             upstream,
             hasher,
             mailer,
+            hooks,
             metrics: metrics::Metrics::default(),
             tokens: store::cache::Cache::new(100_000),
             applications: store::cache::Cache::new(10_000),
             signing_keys: store::cache::Cache::new(1),
         });
+        hooks::work(Arc::downgrade(&cx), listeners);
         signing::maintain(&cx).await.map_err(|error| OpenError::new("signing_keys", describe(&error)))?;
-        Ok(Self { cx })
-    }
-
-    /// Every endpoint, under its full path (`/auth/token`, `/healthz` …): merge it into the API's own router.
-    pub fn router(&self) -> axum::Router {
-        http::router(&self.cx)
-    }
-
-    /// Authenticates the requests of an API's own routes, by our tokens and the providers'.
-    pub fn layer(&self) -> AuthenticateLayer {
-        AuthenticateLayer::new(self.cx.clone())
-    }
-
-    /// Removes what has expired, changes signing keys and delivers sign-outs from time to time, until it is dropped.
-    pub async fn clean_up_forever(&self) {
-        cleanup::run_forever(self.cx.clone()).await;
-    }
-
-    /// What the rooms work with, for what this crate has no function for.
-    pub fn context(&self) -> &Ctx {
-        &self.cx
+        Ok(Vestibule { cx })
     }
 }
 
@@ -252,6 +315,6 @@ async fn check_keys(db: &Db, keys: &Keys, now: i64) -> Result<(), OpenError> {
 impl Context {
     /// Who issues: the public address and the mount (RFC 8414 §2).
     pub fn issuer(&self) -> String {
-        format!("{}{}", self.settings.public_url(), self.settings.mount.trim_end_matches('/'))
+        self.settings.issuer()
     }
 }

@@ -162,6 +162,9 @@ pub struct ClientMetadata {
     /// Which version of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software_version: Option<String>,
+    /// Whether it may fetch people's tokens of providers; the operator's word, never its own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub provider_tokens: bool,
     /// Until when what was read of a client id metadata document counts, in seconds since 1970; `None`: it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_fresh_until: Option<i64>,

@@ -7,6 +7,7 @@
 
 pub mod authorization;
 pub mod bearer;
+pub mod cas;
 pub mod client_credentials;
 pub mod client_metadata;
 pub mod dpop;
@@ -16,6 +17,8 @@ pub mod jose;
 pub mod jwk;
 pub mod jwt;
 pub mod key_set;
+pub mod oauth1;
+pub mod openid2;
 pub mod params;
 pub mod pkce;
 pub mod profile;

@@ -255,10 +255,10 @@ impl Entry {
         if self.id_token.algorithms.is_empty() {
             return Err("id_token.algorithms: it is empty".into());
         }
+        if let Some(table) = self.two_bodies() {
+            return Err(format!("{table}.json: `{table}.json` and `{table}.form` exclude each other"));
+        }
         if let Some(check) = &self.audience {
-            if check.json.is_some() && check.form.is_some() {
-                return Err("audience.json: `audience.json` and `audience.form` exclude each other".into());
-            }
             if check.source == AudienceSource::Request && check.url.is_none() {
                 return Err("audience.url: not set".into());
             }
@@ -286,6 +286,16 @@ impl Entry {
             }
         }
         Ok(())
+    }
+
+    /// The first table of a request that would have two bodies.
+    fn two_bodies(&self) -> Option<&'static str> {
+        let audience = self.audience.iter().map(|check| ("audience", &check.json, &check.form));
+        let revoke = self.revoke.iter().map(|rule| ("revoke", &rule.json, &rule.form));
+        let profile = self.profile.iter().map(|request| ("profile", &request.rule.json, &request.rule.form));
+        let userinfo = std::iter::once(("userinfo", &self.userinfo.json, &self.userinfo.form));
+        let mut all = audience.chain(revoke).chain(profile).chain(userinfo);
+        all.find(|(_, json, form)| json.is_some() && form.is_some()).map(|(table, ..)| table)
     }
 
     /// Everything that must be a URL, with its key.
@@ -322,10 +332,13 @@ impl Entry {
             .chain(of("token.query", [&self.token.query]))
             .chain(of("token.headers", [&self.token.headers]))
             .chain(of("refresh.params", [&self.refresh.params]))
+            .chain(of("revoke.json", self.revoke.iter().filter_map(|rule| rule.json.as_ref())))
             .chain(of("revoke.form", self.revoke.iter().filter_map(|rule| rule.form.as_ref())))
             .chain(of("revoke.headers", self.revoke.iter().map(|rule| &rule.headers)))
+            .chain(of("userinfo.json", &self.userinfo.json))
             .chain(of("userinfo.form", &self.userinfo.form))
             .chain(of("userinfo.headers", [&self.userinfo.headers]))
+            .chain(of("profile.json", self.profile.iter().filter_map(|request| request.rule.json.as_ref())))
             .chain(of("profile.form", self.profile.iter().filter_map(|request| request.rule.form.as_ref())))
             .chain(of("profile.headers", self.profile.iter().map(|request| &request.rule.headers)))
             .chain(of("audience.form", self.audience.iter().filter_map(|check| check.form.as_ref())))

@@ -105,7 +105,7 @@ fn read(all: Table) -> Result<Settings, String> {
     check_policies(&all)?;
     serde_path_to_error::deserialize(Value::Table(all)).map_err(|error| {
         let key = error.path().to_string();
-        let secret = ["client_secret", "encryption_key", "smtp_url"].iter().any(|name| key.ends_with(name));
+        let secret = ["client_secret", "encryption_key", "smtp_url", ".secret"].iter().any(|name| key.ends_with(name));
         let sentence = error.inner().message().lines().next().unwrap_or_default().to_owned();
         // serde quotes what it found; of a secret nothing is repeated.
         format!("{key}: {}", if secret { "must be a text".to_owned() } else { sentence })
@@ -193,8 +193,20 @@ fn nearest(path: &[String]) -> Option<String> {
         })
         .collect();
     candidates.extend(
-        ["tokens", "scopes", "social", "providers", "mail", "outbound", "database", "http", "log", "passwords"]
-            .map(str::to_owned),
+        [
+            "tokens",
+            "scopes",
+            "social",
+            "providers",
+            "mail",
+            "hooks",
+            "outbound",
+            "database",
+            "http",
+            "log",
+            "passwords",
+        ]
+        .map(str::to_owned),
     );
     if let [first, name, _, ..] = path
         && first == "providers"

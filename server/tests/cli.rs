@@ -50,9 +50,11 @@ async fn people_and_applications_are_made_and_sign_in() {
                 "--owner",
                 "ada",
                 "--skip-authorization",
+                "--provider-tokens",
             ],
             "",
         );
+        assert_eq!(app["metadata"]["provider_tokens"], json!(true), "{app}");
         assert_eq!(
             (&app["name"], &app["client_type"], &app["grant_types"], &app["redirect_uris"]),
             (&json!("Demo"), &json!("confidential"), &json!(["password"]), &json!([]))

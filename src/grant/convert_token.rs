@@ -8,8 +8,10 @@ use vestibule_protocol::{GrantType, OAuthError, Params, Reason};
 
 use super::TokenRequest;
 use crate::context::Context;
-use crate::identity::link::{self, Arrival, Arrived};
+use crate::entrance;
+use crate::identity::link::Arrived;
 use crate::issue::{self, TokenResponse};
+use crate::store::seen;
 use crate::store::user::User;
 use crate::upstream::{self, Credential, Identified, Presented, Provider, Return, Unasked};
 
@@ -22,12 +24,9 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
 /// The person behind an account at a provider; a new one if need be.
 ///
 /// # Errors
-/// What [`link::sign_in`] says.
+/// What [`entrance::sign_in`] says.
 pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) -> Result<User, OAuthError> {
-    must_sign_in(provider)?;
-    let tokens = identified.tokens.to_json();
-    let arrival = arrival(provider, identified, &tokens);
-    let linked = link::sign_in(cx, &arrival).await;
+    let linked = entrance::sign_in(cx, provider, identified).await;
     cx.metrics.converted(provider.name(), linked.as_ref().err());
     Ok(linked?.user)
 }
@@ -35,32 +34,11 @@ pub async fn person(cx: &Context, provider: &Provider, identified: &Identified) 
 /// As [`person`], in a browser, whose person can be asked for what is missing.
 ///
 /// # Errors
-/// What [`link::arrive`] says.
-pub async fn arrive(cx: &Context, provider: &Provider, identified: &Identified) -> Result<Arrived, OAuthError> {
-    must_sign_in(provider)?;
-    let tokens = identified.tokens.to_json();
-    let arrival = arrival(provider, identified, &tokens);
-    let arrived = link::arrive(cx, &arrival).await;
+/// What [`entrance::arrive`] says.
+pub async fn arrive(cx: &Context, provider: &Provider, identified: &mut Identified) -> Result<Arrived, OAuthError> {
+    let arrived = entrance::arrive(cx, provider, identified).await;
     cx.metrics.converted(provider.name(), arrived.as_ref().err());
     arrived
-}
-
-fn must_sign_in(provider: &Provider) -> Result<(), OAuthError> {
-    if provider.entry.connect_only {
-        let sentence = format!("{} only connects accounts; nobody signs in with it.", provider.title());
-        return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::PersonNotAllowed));
-    }
-    Ok(())
-}
-
-fn arrival<'a>(provider: &'a Provider, identified: &'a Identified, tokens: &'a [u8]) -> Arrival<'a> {
-    Arrival {
-        provider: provider.name(),
-        profile: &identified.profile,
-        policy: &provider.policy,
-        tokens,
-        proven_email: None,
-    }
 }
 
 /// The account at a provider that a request presents by `backend` and `token` or `code`; also for `connect-backend`.
@@ -106,7 +84,24 @@ pub async fn identify_by(
 /// # Errors
 /// What [`crate::upstream::Upstream::arrive`] says.
 pub async fn arrived(cx: &Context, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
-    counted(cx, provider, cx.upstream.arrive(provider, back).await)
+    let arrived = cx.upstream.arrive(provider, back).await;
+    counted(cx, provider, not_before(cx, provider, arrived).await)
+}
+
+/// An answer that may be presented once only is the first of its kind, on any node.
+async fn not_before(
+    cx: &Context,
+    provider: &Provider,
+    arrived: Result<Identified, OAuthError>,
+) -> Result<Identified, OAuthError> {
+    let identified = arrived?;
+    if let Some((digest, expires_at)) = &identified.once
+        && !seen::is_first(&cx.db, digest.clone(), *expires_at).await?
+    {
+        let sentence = format!("This answer of {} was used before. Start the sign-in again.", provider.title());
+        return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::CodeRejected));
+    }
+    Ok(identified)
 }
 
 /// The account at a provider whose answer no sign-in of ours began.

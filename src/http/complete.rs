@@ -16,14 +16,15 @@ use super::page::{self, Page};
 use super::respond::Refusal;
 use super::setback::{Kind, Setback};
 use super::visitor::{Visitor, see_other};
-use super::{cookie, email, sign_in};
+use super::{cookie, email, posted, sign_in};
 use crate::context::{Context, Ctx};
+use crate::entrance;
 use crate::grant::convert_token;
-use crate::identity::link::{self, Arrival, Arrived, Linked};
+use crate::identity::link::{Arrived, Linked};
 use crate::store::association;
 use crate::upstream::{self, Declined, Identified, Provider, Return, Unasked};
 
-/// The longest answer, in bytes, that goes on in a query.
+/// The longest answer, in bytes, that goes on in a query; a longer one waits here.
 const MOST_IN_A_QUERY: usize = 6 * 1024;
 
 /// The enabled provider of this name that a browser comes from.
@@ -55,10 +56,13 @@ pub(super) async fn post(
         return end(&cx, &visitor, provider, came).await;
     }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
-    if query.len() > MOST_IN_A_QUERY {
-        let error = OAuthError::invalid_request("This answer of the provider is too long.");
-        return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok());
-    }
+    let query = match query.len() > MOST_IN_A_QUERY {
+        false => query,
+        true => match posted::keep(&cx, &query).await {
+            Ok(handle) => format!("posted={handle}"),
+            Err(error) => return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok()),
+        },
+    };
     see_other(&format!("{}/complete/{backend}/?{query}", cx.settings.mount.trim_end_matches('/')))
 }
 
@@ -69,11 +73,16 @@ pub(super) async fn get(
     headers: HeaderMap,
     visitor: Visitor,
 ) -> Response {
-    let begun = provider_back(&cx, &backend).and_then(|provider| {
+    let begun = async {
+        let provider = provider_back(&cx, &backend)?;
         let params = Params::from_form(query.unwrap_or_default().as_bytes())?;
-        Ok((provider, provider.unpacked(params)?))
-    });
-    let (provider, params) = match begun {
+        let params = match params.get("posted") {
+            Some(handle) => posted::take(&cx, handle).await?.unwrap_or(params),
+            None => params,
+        };
+        Ok::<_, OAuthError>((provider, provider.unpacked(params)?))
+    };
+    let (provider, params) = match begun.await {
         Ok(begun) => begun,
         Err(error) => return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok()),
     };
@@ -144,7 +153,9 @@ async fn arrive(
 ) -> Result<Came, Setback> {
     let state = upstream::STATES.iter().find_map(|name| params.get(name)).unwrap_or_default();
     let same = aws_lc_rs::constant_time::verify_slices_are_equal(journey.state.as_bytes(), state.as_bytes());
-    if journey.backend != provider.name() || same.is_err() {
+    // Where no state can come back, the request token that is sealed with the browser is compared instead.
+    let is_bound = same.is_ok() || state.is_empty() && provider.is_bound_by_token();
+    if journey.backend != provider.name() || !is_bound {
         return Err(Setback::new(Kind::OtherSignIn, "The answer is not that of the sign-in that this browser began."));
     }
     declined(provider, params)?;
@@ -171,24 +182,21 @@ async fn arrive(
     };
     let identified = convert_token::arrived(cx, provider, &back).await?;
     if let Some(session) = session {
-        let tokens = identified.tokens.to_json();
-        let arrival = Arrival {
-            provider: provider.name(),
-            profile: &identified.profile,
-            policy: &provider.policy,
-            tokens: &tokens,
-            proven_email: None,
-        };
-        link::connect(cx, &arrival, &session.user).await?;
+        entrance::connect(cx, provider, &identified, &session.user).await?;
         return Ok(Came::Connected(journey.next.clone()));
     }
-    Ok(signed_in(cx, provider, &identified, &journey.next).await?)
+    Ok(signed_in(cx, provider, identified, &journey.next).await?)
 }
 
-async fn signed_in(cx: &Context, provider: &Provider, identified: &Identified, next: &str) -> Result<Came, OAuthError> {
-    Ok(match convert_token::arrive(cx, provider, identified).await? {
+async fn signed_in(
+    cx: &Context,
+    provider: &Provider,
+    mut identified: Identified,
+    next: &str,
+) -> Result<Came, OAuthError> {
+    Ok(match convert_token::arrive(cx, provider, &mut identified).await? {
         Arrived::In(linked) => Came::SignedIn(linked, next.to_owned()),
-        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, identified, next).await?),
+        Arrived::NeedsEmail(_) => Came::Waits(email::begin(cx, provider, &identified, next).await?),
     })
 }
 
@@ -212,7 +220,7 @@ async fn unasked(
             return Err(Setback::new(Kind::OtherPerson, sentence));
         }
     }
-    Ok(signed_in(cx, provider, &identified, "").await?)
+    Ok(signed_in(cx, provider, identified, "").await?)
 }
 
 /// Whether the provider, or the person there, said no.

@@ -14,22 +14,14 @@ use super::body::{Body, Caller};
 use super::disconnect;
 use super::respond::ApiError;
 use crate::context::Ctx;
+use crate::entrance;
 use crate::grant::convert_token;
 use crate::identity::disconnect::Disconnected;
-use crate::identity::link::{self, Arrival};
 
 pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<Response, ApiError> {
     let user = person(&identity)?;
     let (provider, identified) = convert_token::identify(&cx, &body.0).await?;
-    let tokens = identified.tokens.to_json();
-    let arrival = Arrival {
-        provider: provider.name(),
-        profile: &identified.profile,
-        policy: &provider.policy,
-        tokens: &tokens,
-        proven_email: None,
-    };
-    let linked = link::connect(&cx, &arrival, user).await?;
+    let linked = entrance::connect(&cx, provider, &identified, user).await?;
     let association = json!({
         "association_id": linked.association_id,
         "backend": provider.name(),

@@ -10,6 +10,7 @@ use super::destination::{CONNECTIONS, Outcome, destination};
 use super::setback::{Kind, Setback};
 use super::visitor::{Form, see_other};
 use crate::context::{Context, Ctx};
+use crate::entrance;
 use crate::identity::disconnect::{self, Disconnected};
 use crate::store::association::Association;
 use crate::upstream::{Provider, ProviderTokens};
@@ -66,7 +67,7 @@ pub(super) async fn carry_out(
             Err(refused) => return Ok(refused),
         }
     }
-    disconnect::disconnect(cx, user_id, backend, id).await
+    entrance::disconnect(cx, user_id, backend, id).await
 }
 
 /// Tells the provider to end the tokens that it gave for an association.

@@ -15,6 +15,7 @@ use super::setback::Setback;
 use super::visitor::{Form, Visitor, see_other};
 use super::{cookie, sign_in};
 use crate::context::{Context, Ctx};
+use crate::entrance;
 use crate::identity::link;
 use crate::identity::waiting::{self, Tried, Waiting};
 use crate::mail::plain_address;
@@ -169,7 +170,7 @@ async fn enter_code(
 /// Makes the account and signs its person in.
 async fn finish(cx: &Context, visitor: &Visitor, secret: &str, waiting: &Waiting) -> Result<Response, OAuthError> {
     let provider = provider(cx, &waiting.provider)?;
-    let mut answer = match waiting::finish(cx, secret, &provider.policy).await {
+    let mut answer = match entrance::finish(cx, provider, secret, waiting).await {
         Ok(Some((linked, waiting))) => {
             let outcome = if linked.is_new { Outcome::NewUser } else { Outcome::SignedIn };
             let next = destination(outcome, &provider.policy, Some(&waiting.next)).unwrap_or_default();

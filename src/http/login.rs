@@ -76,7 +76,7 @@ pub(super) fn provider<'cx>(cx: &'cx Context, backend: &str) -> Result<&'cx Prov
 }
 
 pub(super) fn redirect_uri(cx: &Context, backend: &str) -> String {
-    format!("{}/complete/{backend}/", cx.issuer())
+    cx.settings.redirect_uri(backend)
 }
 
 pub(super) async fn begin(

@@ -19,10 +19,13 @@ mod invalidate;
 mod letter;
 mod login;
 mod logout;
+mod metadata;
 mod observe;
 mod page;
 mod par;
+mod posted;
 mod probe;
+mod provider_token;
 mod register;
 mod respond;
 mod revoke;
@@ -65,8 +68,9 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 24] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 26] = [
         ("introspect", post(introspect::introspect)),
+        ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
         ("invalidate-refresh-tokens", post(invalidate::refresh_tokens)),
         ("connect-backend", post(connect::connect)),
@@ -80,6 +84,7 @@ pub fn router(cx: &Ctx) -> Router {
         ("complete/{backend}", get(complete::get).post(complete::post)),
         ("disconnect/{backend}", post(disconnect::all)),
         ("disconnect/{backend}/{association_id}", post(disconnect::one)),
+        ("metadata/{backend}", get(metadata::metadata)),
         ("device", get(device::get).post(device::post)),
         ("logout", get(logout::get).post(logout::post)),
         ("logout/confirm", post(logout::confirm)),

@@ -3,7 +3,7 @@
 use vestibule_protocol::OAuthError;
 use vestibule_protocol::seal::SealError;
 
-use super::link::sealed_for;
+use super::link::purpose_of;
 use crate::context::Context;
 use crate::store::association::{self, Association};
 use crate::store::user;
@@ -27,12 +27,12 @@ struct WaysIn {
 
 impl WaysIn {
     fn of(cx: &Context) -> Self {
-        let mut ways_in = Self { open: Vec::new(), never: Vec::new() };
+        let mut own = Self { open: Vec::new(), never: Vec::new() };
         for provider in cx.upstream.providers() {
-            let list = if provider.signs_in() { &mut ways_in.open } else { &mut ways_in.never };
-            list.push(provider.name().to_owned());
+            let names = if provider.signs_in() { &mut own.open } else { &mut own.never };
+            names.push(provider.name().to_owned());
         }
-        ways_in
+        own
     }
 
     /// Which of a person's associations go: those of a provider, or the one with this id.
@@ -90,7 +90,7 @@ pub async fn may_go(cx: &Context, user_id: i64, all: &[Association]) -> Result<V
 /// # Errors
 /// They were sealed under a key that this server does not have.
 pub fn tokens(cx: &Context, association: &Association) -> Result<Option<Vec<u8>>, SealError> {
-    let purpose = sealed_for(&association.provider, &association.uid);
+    let purpose = purpose_of(&association.provider, &association.uid);
     association.sealed_tokens.as_deref().map(|sealed| cx.keys.open(&purpose, sealed)).transpose()
 }
 
@@ -142,6 +142,7 @@ mod tests {
             sealed_tokens: None,
             created_at: 0,
             extra: "{}".to_owned(),
+            refreshing_until: None,
         }
     }
 

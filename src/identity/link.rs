@@ -5,12 +5,15 @@
 //! is never a way into somebody's account unless the operator says so and both sides verified it.
 //! Not here: whether the provider's word is good (`upstream`), what of it goes into an account (`details`).
 
-use vestibule_protocol::{ErrorCode, OAuthError, Profile, Reason};
+use std::sync::Arc;
+
+use vestibule_protocol::{OAuthError, Profile, Reason};
 
 use super::details::{self, Free};
 use super::refuse::{former, incomplete, refusal};
+use super::tokens;
 use super::username::Candidates;
-use crate::context::Context;
+use crate::context::{Context, Keys};
 use crate::settings::{OnTakenEmail, Policy};
 use crate::store::association::{self, Association};
 use crate::store::user::{self, User};
@@ -222,9 +225,9 @@ async fn unchanged(cx: &Context, arrival: &Arrival<'_>) -> Result<Option<Linked>
     let (association, user) = found;
     let seen_lately = user.last_login.is_some_and(|at| cx.clock.now() - at < 60);
     let same_tokens =
-        association.sealed_tokens.as_deref().and_then(|sealed| cx.keys.open(&purpose(arrival), sealed).ok());
+        association.sealed_tokens.as_deref().and_then(|sealed| cx.keys.open(&purpose(&association), sealed).ok());
     let nothing_new = seen_lately
-        && same_tokens.as_deref() == Some(arrival.tokens)
+        && same_tokens.is_some_and(|own| tokens::are_same(&tokens::kept(&own, arrival.tokens), &own))
         && details::refreshed(&user, arrival.profile, arrival.policy, Free::default()).is_none()
         && details::kept(arrival.profile, arrival.policy, &association.extra) == association.extra;
     let linked = Linked { user, association_id: association.id, is_new: false, is_new_association: false };
@@ -232,9 +235,6 @@ async fn unchanged(cx: &Context, arrival: &Arrival<'_>) -> Result<Option<Linked>
 }
 
 async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> Result<Arrived, OAuthError> {
-    let sealed = cx.keys.seal(&purpose(arrival), arrival.tokens).map_err(|error| {
-        OAuthError::new(ErrorCode::ServerError, "The server cannot seal the provider's tokens.").with_cause(error)
-    })?;
     let mut profile = arrival.profile.clone();
     if let Some(email) = arrival.proven_email {
         profile.email = Some(email.to_owned());
@@ -245,7 +245,8 @@ async fn link(cx: &Context, arrival: &Arrival<'_>, signed_in: Option<&User>) -> 
         profile,
         proof: if arrival.proven_email.is_some() { Proof::ByMail } else { Proof::ByProvider },
         policy: arrival.policy.clone(),
-        sealed,
+        tokens: arrival.tokens.to_vec(),
+        keys: cx.keys.clone(),
         signed_in: signed_in.map(|user| user.id),
         now: cx.clock.now(),
     };
@@ -291,7 +292,9 @@ struct Work {
     profile: Profile,
     proof: Proof,
     policy: Policy,
-    sealed: Vec<u8>,
+    /// To be sealed, over those that are there.
+    tokens: Vec<u8>,
+    keys: Arc<Keys>,
     signed_in: Option<i64>,
     now: i64,
 }
@@ -340,7 +343,8 @@ impl Work {
                     return Err(store::Error::broken("known without an association"));
                 };
                 let extra = details::kept(&self.profile, &self.policy, &found.extra);
-                association::update(tx, found.id, &self.profile.uid, self.sealed.clone(), extra, self.now).await?;
+                let sealed = self.sealed(Some(&found))?;
+                association::update(tx, found.id, &self.profile.uid, sealed, extra, self.now).await?;
                 let user = self.enter(tx, user, &owners).await?;
                 Ok(entered(user, found.id, false, false))
             }
@@ -373,9 +377,18 @@ impl Work {
         Ok(former.map_or(Found::None, |found| Found::One(Box::new(found))))
     }
 
+    /// The tokens as they are stored: what came, over what is there and was not replaced.
+    fn sealed(&self, found: Option<&Association>) -> store::Result<Vec<u8>> {
+        let before = found.and_then(|found| self.keys.open(&purpose(found), found.sealed_tokens.as_deref()?).ok());
+        let all = before.map_or_else(|| self.tokens.clone(), |before| tokens::kept(&before, &self.tokens));
+        let purpose = purpose_of(&self.provider, &self.profile.uid);
+        self.keys.seal(&purpose, &all).map_err(store::Error::broken)
+    }
+
     async fn associate(&self, tx: &mut Tx<'_>, user_id: i64) -> store::Result<i64> {
         let extra = details::kept(&self.profile, &self.policy, "{}");
-        association::insert(tx, user_id, &self.provider, &self.profile.uid, self.sealed.clone(), extra, self.now)
+        let sealed = self.sealed(None)?;
+        association::insert(tx, user_id, &self.provider, &self.profile.uid, sealed, extra, self.now)
             .await?
             .ok_or_else(|| store::Error::broken("an association was not stored"))
     }
@@ -419,12 +432,12 @@ enum Found {
     Several,
 }
 
-fn purpose(arrival: &Arrival<'_>) -> String {
-    sealed_for(arrival.provider, &arrival.profile.uid)
+fn purpose(association: &Association) -> String {
+    purpose_of(&association.provider, &association.uid)
 }
 
-/// What the tokens of an account at a provider are sealed for.
-pub(super) fn sealed_for(provider: &str, uid: &str) -> String {
+/// What the tokens of this account are sealed for.
+pub fn purpose_of(provider: &str, uid: &str) -> String {
     format!("tokens of {provider} {uid}")
 }
 

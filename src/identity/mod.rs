@@ -9,5 +9,6 @@ pub mod link;
 pub mod password;
 mod refuse;
 pub mod sign_in;
+mod tokens;
 mod username;
 pub mod waiting;

@@ -232,20 +232,28 @@ pub async fn try_code(cx: &Context, secret: &str, code: &str) -> Result<Tried, O
     change(cx, secret, prove, None).await.map(|found| if found { Tried::Right } else { Tried::Wrong })
 }
 
-/// Ends the waiting of a sign-in whose address is proven, once. `None`: none waits, or its address is not proven.
+/// Ends the waiting of a sign-in whose address is proven, once, with this profile, which was looked at with this address.
+/// `None`: none waits, or its address is not proven, or another one is by now.
 ///
 /// # Errors
 /// What [`link::arrive`] says.
-pub async fn finish(cx: &Context, secret: &str, policy: &Policy) -> Result<Option<(Linked, Waiting)>, OAuthError> {
-    if !find(cx, secret).await?.is_some_and(|waiting| waiting.is_proven()) {
+pub async fn finish(
+    cx: &Context,
+    secret: &str,
+    policy: &Policy,
+    email: Option<&str>,
+    profile: Profile,
+) -> Result<Option<(Linked, Waiting)>, OAuthError> {
+    let is_ready = |waiting: &Waiting| waiting.is_proven() && waiting.asked_email() == email;
+    if !find(cx, secret).await?.is_some_and(|waiting| is_ready(&waiting)) {
         return Ok(None);
     }
     let (digest, now) = (TokenDigest::of(secret), cx.clock.now());
     let Some(sealed) = pending::take(&cx.db, digest, SIGN_IN, now).await? else { return Ok(None) };
-    let Some(waiting) = open::<Waiting>(cx, SIGN_IN, &sealed).filter(Waiting::is_proven) else { return Ok(None) };
+    let Some(waiting) = open::<Waiting>(cx, SIGN_IN, &sealed).filter(is_ready) else { return Ok(None) };
     let arrival = Arrival {
         provider: &waiting.provider,
-        profile: &waiting.profile,
+        profile: &profile,
         policy,
         tokens: waiting.tokens.as_bytes(),
         proven_email: waiting.asked_email(),

@@ -150,6 +150,7 @@ fn kept_by_operator(before: &Application, blank: Application) -> Application {
         skip_authorization: before.skip_authorization,
         is_resource_server: before.is_resource_server,
         previous_secret: before.previous_secret.clone(),
+        metadata: ClientMetadata { provider_tokens: before.metadata.provider_tokens, ..ClientMetadata::default() },
         ..blank
     }
 }
@@ -223,8 +224,10 @@ async fn lay_over(cx: &Context, application: &mut Application, wanted: &Map<Stri
     application.signing_algorithm = text("id_token_signed_response_alg")?.unwrap_or_else(|| "RS256".to_owned());
     let mut rest = wanted.clone();
     rest.remove("document_fresh_until");
-    application.metadata = serde_json::from_value::<ClientMetadata>(Value::Object(rest))
+    rest.remove("provider_tokens");
+    let metadata = serde_json::from_value::<ClientMetadata>(Value::Object(rest))
         .map_err(|error| metadata_error(format!("A member has the wrong type: {error}.")))?;
+    application.metadata = ClientMetadata { provider_tokens: application.metadata.provider_tokens, ..metadata };
     check(cx, application)?;
     check_has_redirect_uri(application)?;
     check_sector(cx, application).await
@@ -295,6 +298,7 @@ pub fn as_json(cx: &Context, application: &Application) -> Map<String, Value> {
         _ => Map::new(),
     };
     members.remove("document_fresh_until");
+    members.remove("provider_tokens");
     let grants: Vec<&str> = application.grant_types.iter().map(|grant| grant.wire()).collect();
     let method = application.token_endpoint_auth_method.unwrap_or(match application.client_type {
         ClientType::Public => Method::None,

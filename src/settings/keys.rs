@@ -257,6 +257,23 @@ const PROVIDERS: &[Key] = &[
 ];
 
 const OUTBOUND: &[Key] = &[
+    key("hooks.*.url", "", "A webhook's address: yours, so it may be a private one."),
+    key(
+        "hooks.*.secret",
+        "",
+        "What signs (Standard Webhooks): `whsec_` and 32 random bytes in base64 (`echo whsec_$(openssl rand -base64 32)`). Two between blanks while one is changed.",
+    ),
+    key(
+        "hooks.*.events",
+        "[]",
+        "What it is asked (`person.arriving`) or told (`user.created`, `association.created`, `user.signed_in`, `association.deleted`); empty is everything.",
+    ),
+    key("hooks.*.timeout", "\"3s\"", "How long it may take to answer, 30s at most."),
+    key(
+        "hooks.*.on_failure",
+        "\"refuse\"",
+        "Somebody arrives and it does not answer: `refuse` (503, try again) or `allow` (as if it were not there).",
+    ),
     key("outbound.timeout", "\"10s\"", "How long a provider has for a whole answer."),
     key(
         "outbound.max_answer_bytes",

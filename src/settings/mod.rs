@@ -3,6 +3,7 @@
 //! Not here: where a value comes from (flag, environment, file): the binary merges those and hands over a [`Settings`].
 
 mod duration;
+mod hooks;
 mod keys;
 mod mail;
 mod social;
@@ -15,6 +16,7 @@ pub use vestibule_protocol::client_metadata::AccessTokenFormat;
 
 use duration::duration;
 pub use duration::parse_duration;
+pub use hooks::{HOOK_EVENTS, HookSettings, OnFailure};
 pub use keys::{KEYS, Key};
 pub use mail::MailSettings;
 pub use social::{OnTakenEmail, Policy, PolicySettings};
@@ -71,6 +73,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// A folder with catalog entries of the operator's own, one TOML file a provider.
     pub provider_folder: Option<String>,
+    /// `[hooks.NAME]`
+    pub hooks: BTreeMap<String, HookSettings>,
     /// `[outbound]`
     pub outbound: OutboundSettings,
 }
@@ -376,6 +380,7 @@ impl Default for Settings {
             social: Policy::default(),
             providers: BTreeMap::new(),
             provider_folder: None,
+            hooks: BTreeMap::new(),
             outbound: OutboundSettings::default(),
         }
     }
@@ -388,6 +393,16 @@ impl Settings {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
         }
+    }
+
+    /// Who issues: the public address and the mount (RFC 8414 §2).
+    pub fn issuer(&self) -> String {
+        format!("{}{}", self.public_url(), self.mount.trim_end_matches('/'))
+    }
+
+    /// Where a provider sends a browser back to: what is registered there.
+    pub fn redirect_uri(&self, backend: &str) -> String {
+        format!("{}/complete/{backend}/", self.issuer())
     }
 
     /// Whether clients reach this server by https.

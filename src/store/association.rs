@@ -21,6 +21,8 @@ pub struct Association {
     pub created_at: i64,
     /// What the operator keeps of the provider's answer: a JSON object.
     pub extra: String,
+    /// Until when somebody asks the provider for fresh tokens, in seconds since 1970.
+    pub refreshing_until: Option<i64>,
 }
 
 impl std::fmt::Debug for Association {
@@ -31,11 +33,11 @@ impl std::fmt::Debug for Association {
 
 macro_rules! columns {
     () => {
-        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at, s.extra"
+        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at, s.extra, s.refreshing_until"
     };
 }
 
-const COLUMNS: usize = 7;
+const COLUMNS: usize = 8;
 
 impl Association {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -47,6 +49,7 @@ impl Association {
             sealed_tokens: row.optional_bytes(4)?,
             created_at: row.int(5)?,
             extra: row.text(6)?,
+            refreshing_until: row.optional_int(7)?,
         })
     }
 
@@ -71,6 +74,18 @@ pub async fn find(db: &Db, provider: &str, uid: &str) -> Result<Option<(Associat
 /// As [`find`], as part of a decision.
 pub async fn find_in(tx: &mut Tx<'_>, provider: &str, uid: &str) -> Result<Option<(Association, User)>> {
     tx.optional(FIND, args![provider, uid], Association::with_user).await
+}
+
+/// The association of this number, and whose it is.
+pub async fn find_by_id(db: &Db, id: i64) -> Result<Option<(Association, User)>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", ",
+        user::columns!(),
+        " FROM vestibule_association s JOIN vestibule_user u ON u.id = s.user_id WHERE s.id = $1"
+    );
+    db.optional(sql, args![id], Association::with_user).await
 }
 
 /// A person's associations, oldest first.
@@ -113,6 +128,26 @@ pub async fn update(
     let sql =
         "UPDATE vestibule_association SET uid = $2, sealed_tokens = $3, extra = $4, updated_at = $5 WHERE id = $1";
     tx.execute(sql, args![id, uid, Some(sealed_tokens), extra, now]).await.map(|_| ())
+}
+
+/// Lets one ask the provider for fresh tokens, until `until`. `false`: another does, or the tokens are others by now.
+pub async fn begin_refresh(db: &Db, id: i64, read: Vec<u8>, now: i64, until: i64) -> Result<bool> {
+    let sql = "UPDATE vestibule_association SET refreshing_until = $4
+                WHERE id = $1 AND sealed_tokens = $2 AND (refreshing_until IS NULL OR refreshing_until <= $3)";
+    db.execute(sql, args![id, Some(read), now, until]).await.map(|count| count > 0)
+}
+
+/// Lets the next one ask: `until` is what the one who has asked was given.
+pub async fn end_refresh(db: &Db, id: i64, until: i64) -> Result<()> {
+    let sql = "UPDATE vestibule_association SET refreshing_until = NULL WHERE id = $1 AND refreshing_until = $2";
+    db.execute(sql, args![id, until]).await.map(|_| ())
+}
+
+/// Replaces tokens by what the provider gave for them. `false`: they are others by now, or the association is gone.
+pub async fn refreshed(db: &Db, id: i64, read: Vec<u8>, fresh: Vec<u8>, now: i64) -> Result<bool> {
+    let sql = "UPDATE vestibule_association SET sealed_tokens = $3, updated_at = $4
+                WHERE id = $1 AND sealed_tokens = $2";
+    db.execute(sql, args![id, Some(read), Some(fresh), now]).await.map(|count| count > 0)
 }
 
 /// Takes an account away from its person.

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_first.sql")),
     (2, include_str!("../../migrations/0002_provider.sql")),
     (3, include_str!("../../migrations/0003_providers.sql")),
+    (4, include_str!("../../migrations/0004_provider_tokens.sql")),
 ];
 
 /// Brings the database to this program's schema and says how many migrations ran.

@@ -14,6 +14,7 @@ pub mod consent;
 mod db;
 pub mod device_code;
 pub mod expired;
+pub mod hook_notice;
 pub mod logout_notice;
 pub mod migrate;
 pub mod pending;

@@ -4,7 +4,7 @@
 //! for ours, the provider must say, or anybody's application could sign in here as its own users.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::keys::{keys, newer_keys};
 use super::outbound::{Body, Call};
@@ -170,10 +170,7 @@ fn audience_call(provider: &Provider, check: &AudienceCheck, token: &str) -> Res
     let variables = provider.variables(token, &answer);
     let unfilled = |error: provider::NothingThere| refuse::misconfigured(provider, error.to_string());
     let body = match (&check.json, &check.form) {
-        (Some(json), _) => {
-            let fields = filled(json, &variables).map_err(unfilled)?;
-            Body::Json(fields.into_iter().map(|(name, value)| (name, json!(value))).collect())
-        }
+        (Some(json), _) => Body::json(filled(json, &variables).map_err(unfilled)?),
         (None, Some(form)) => Body::Form(filled(form, &variables).map_err(unfilled)?),
         (None, None) => Body::None,
     };

@@ -46,7 +46,7 @@ impl Upstream {
         }
         let expires_at = proof.expires_at;
         let tokens = ProviderTokens { access_token: Some(token.to_owned()), expires_at, ..ProviderTokens::default() };
-        Ok(Identified { profile, tokens, expires_at })
+        Ok(Identified { profile, tokens, expires_at, once: None })
     }
 }
 

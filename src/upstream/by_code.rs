@@ -55,6 +55,6 @@ impl Upstream {
         };
         let expires_at = tokens.expires_at;
         tokens.kept = quirk::kept(provider, &known);
-        Ok(Identified { profile: person.profile, tokens, expires_at })
+        Ok(Identified { profile: person.profile, tokens, expires_at, once: None })
     }
 }

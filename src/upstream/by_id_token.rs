@@ -19,7 +19,7 @@ impl Upstream {
         let known = Known { id_token: verified.claims, ..Known::default() };
         let person = self.person_of_known(provider, &known)?;
         let tokens = ProviderTokens { id_token: Some(token.to_owned()), ..ProviderTokens::default() };
-        Ok(Identified { profile: person.profile, tokens, expires_at: Some(verified.expires_at) })
+        Ok(Identified { profile: person.profile, tokens, expires_at: Some(verified.expires_at), once: None })
     }
 
     /// An ID token that was signed for us, and what the entry demands of it beside.

@@ -34,6 +34,12 @@ impl Default for ClientDocuments {
 #[error("{0}")]
 pub struct Undelivered(String);
 
+impl Undelivered {
+    pub(super) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 impl Upstream {
     /// The keys at a client's `jwks_uri`; `newer`: asked for again because one is not among those in memory.
     ///

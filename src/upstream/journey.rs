@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::by_code::Redemption;
 use super::person::Known;
-use super::{Identified, Provider, Upstream, keys, quirk, refuse};
+use super::{Identified, Provider, Upstream, keys, oauth1, openid2, quirk, refuse};
 use crate::protocol::provider::{PkceMethod, Protocol, template};
 use crate::protocol::{OAuthError, Params, TokenDigest};
 
@@ -85,10 +85,11 @@ impl fmt::Debug for Going {
 pub(crate) const STATES: [&str; 3] = ["state", "redirect_state", "RelayState"];
 
 /// Parameters that are the protocol's own, not the entry's (`callback`).
-const OWN: &[&str] = &["code", "state", "redirect_state", "iss", "session_state", "scope", "authuser", "prompt"];
+pub(super) const OWN: &[&str] =
+    &["code", "state", "redirect_state", "iss", "session_state", "scope", "authuser", "prompt"];
 
 /// Texts that hold a JSON object are read as one: Apple sends the name so, VK its device.
-fn members<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+pub(super) fn members<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
     let value = |text: &str| match text.starts_with('{') {
         true => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         false => Value::String(text.to_owned()),
@@ -112,6 +113,12 @@ impl Provider {
             true => template::with_query(redirect_uri, "redirect_state", state),
             false => redirect_uri.to_owned(),
         }
+    }
+
+    /// Whether no `state` can come back, because the operator registered one fixed callback: the request token binds the
+    /// browser then, being secret and sealed with it, and [`Upstream::arrive`] compares it.
+    pub fn is_bound_by_token(&self) -> bool {
+        self.protocol() == Protocol::Oauth1 && self.entry.oauth1.request_token_params.contains_key("oauth_callback")
     }
 
     /// The parameters of an answer as everything else reads them: some wrap them up.
@@ -139,8 +146,30 @@ impl Provider {
         quirk::in_fragment(self, params)
     }
 
+    /// What a SAML identity provider is told of us; `None` for every other protocol.
+    ///
+    /// # Errors
+    /// `provider_misconfigured`.
+    pub fn metadata(&self, redirect_uri: &str) -> Result<Option<String>, OAuthError> {
+        #[cfg(feature = "saml")]
+        if self.protocol() == Protocol::Saml {
+            let ours = super::saml::journey::service_provider(self);
+            return ours.map(|ours| Some(ours.metadata(redirect_uri))).map_err(|why| refuse::misconfigured(self, why));
+        }
+        let _ = redirect_uri;
+        Ok(None)
+    }
+
     /// Whether what came back is a refusal: of the person's, or of the provider's.
     pub fn declined(&self, params: &Params) -> Option<Declined> {
+        let own = match self.protocol() {
+            Protocol::Oauth1 => oauth1::declined(params),
+            Protocol::Openid2 => openid2::declined(params),
+            _ => None,
+        };
+        if own.is_some() {
+            return own;
+        }
         let word = params.get("error").or_else(|| params.get("denied").map(|_| "access_denied"))?;
         Some(match word {
             "access_denied"
@@ -175,9 +204,10 @@ impl Upstream {
             Protocol::Saml => super::saml::journey::depart(self, provider, going),
             #[cfg(not(feature = "saml"))]
             Protocol::Saml => quirk::depart(provider, going),
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::depart(provider, going)
-            }
+            Protocol::Oauth1 => self.depart_with_request_token(provider, going).await,
+            Protocol::Openid2 => self.depart_by_openid(provider, going).await,
+            Protocol::Cas => self.depart_for_ticket(provider, going),
+            Protocol::Signed | Protocol::Form => quirk::depart(provider, going),
         }
     }
 
@@ -192,9 +222,10 @@ impl Upstream {
             Protocol::Saml => super::saml::journey::arrive(self, provider, back),
             #[cfg(not(feature = "saml"))]
             Protocol::Saml => quirk::arrive(self, provider, back).await,
-            Protocol::Oauth1 | Protocol::Openid2 | Protocol::Cas | Protocol::Signed | Protocol::Form => {
-                quirk::arrive(self, provider, back).await
-            }
+            Protocol::Oauth1 => self.arrive_with_verifier(provider, back).await,
+            Protocol::Openid2 => self.arrive_by_openid(provider, back).await,
+            Protocol::Cas => self.arrive_with_ticket(provider, back).await,
+            Protocol::Signed | Protocol::Form => quirk::arrive(self, provider, back).await,
         }
     }
 
@@ -226,12 +257,13 @@ impl Upstream {
         if back.params.get("iss").is_some_and(|issuer| !provider.is_issuer(issuer)) {
             return Err(refuse::other_providers_answer(provider));
         }
+        let code_name = provider.entry.authorize.code.as_deref().unwrap_or("code");
         let known = Known {
-            callback: members(back.params.iter().filter(|(name, _)| !OWN.contains(name))),
+            callback: members(back.params.iter().filter(|(name, _)| !OWN.contains(name) && *name != code_name)),
             request: back.request.clone(),
             ..Known::default()
         };
-        let code = back.params.required("code")?;
+        let code = back.params.get(code_name).ok_or_else(|| OAuthError::missing("code"))?;
         super::must_be_fit("code", code)?;
         let redirect_uri = provider.full_redirect_uri(back.redirect_uri, back.state);
         let sends_verifier = provider.entry.authorize.pkce != PkceMethod::Off;
@@ -287,6 +319,7 @@ impl Upstream {
             (name.to_owned(), value.to_owned())
         });
         let mut all: Vec<(String, String)> = renamed.collect();
+        all.extend(quirk::authorize_fields(provider, &redirect_uri));
         for (name, value) in &rule.params {
             // One that is made of what the browser did not bring is not sent.
             if let Ok(value) = value.plain(&variables)

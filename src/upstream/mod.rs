@@ -10,11 +10,14 @@ mod audience;
 mod by_access_token;
 mod by_code;
 mod by_id_token;
+mod cas;
 mod catalog;
 mod client_documents;
 mod guard;
 mod journey;
 mod keys;
+mod oauth1;
+mod openid2;
 mod outbound;
 mod person;
 mod provider;
@@ -24,20 +27,21 @@ mod remember;
 #[cfg(feature = "saml")]
 pub mod saml;
 mod token_endpoint;
+mod trial;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::protocol::jose;
 use crate::protocol::jwt::Jwt;
-use crate::protocol::provider::{AudienceSource, TokenPlace};
+use crate::protocol::provider::{AudienceSource, Protocol, TokenPlace};
 use crate::protocol::secret::is_ours;
 use crate::protocol::{OAuthError, Profile, TokenDigest};
 use crate::settings::Settings;
@@ -48,11 +52,13 @@ use client_documents::ClientDocuments;
 pub use client_documents::Undelivered;
 pub use journey::{Declined, Departure, Going, Return, Unasked};
 pub(crate) use journey::{STATES, beside};
-use keys::Unusable;
-use outbound::{Call, Outbound};
+use outbound::Outbound;
 use person::Known;
 pub use provider::Provider;
 use remember::Remembered;
+pub use trial::{Check, CheckOutcome, Trial};
+pub use webhook::WebhookAnswer;
+use webhook::Webhooks;
 
 /// No token of any provider is longer; header lines of servers end at half of it.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -70,6 +76,7 @@ pub struct Upstream {
     /// What proved who somebody is and must not do so again.
     used: Cache<(String, TokenDigest), ()>,
     clients: ClientDocuments,
+    webhooks: Webhooks,
 }
 
 /// What a client presents.
@@ -108,6 +115,8 @@ pub struct Identified {
     pub tokens: ProviderTokens,
     /// When what was presented ends, in seconds since 1970, if the provider says so.
     pub expires_at: Option<i64>,
+    /// What of the answer may be presented once only, and how long a copy of it would be good.
+    pub once: Option<(TokenDigest, i64)>,
 }
 
 /// A provider's tokens. Stored sealed; `Debug` shows none.
@@ -132,6 +141,9 @@ pub struct ProviderTokens {
     /// What else a refresh needs, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<(String, Value)>,
+    /// Whether the provider refuses to renew them: the person must sign in again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_ended: bool,
 }
 
 impl fmt::Debug for Credential {
@@ -171,7 +183,8 @@ impl Upstream {
         let remembered = Remembered::new(settings.tokens.provider_token_ttl);
         let outbound = Outbound::new(&settings.outbound)?;
         let used = Cache::builder().max_capacity(MAX_USED).time_to_live(USED_FOR).build();
-        Ok(Self { outbound, clock, providers, remembered, used, clients: ClientDocuments::default() })
+        let (clients, webhooks) = (ClientDocuments::default(), Webhooks::default());
+        Ok(Self { outbound, clock, providers, remembered, used, clients, webhooks })
     }
 
     /// The enabled provider of this name, letter by letter.
@@ -218,6 +231,12 @@ impl Upstream {
         if provider.entry.code_prefixes.iter().any(|prefix| token.starts_with(prefix)) {
             return Err(refuse::code_as_token(provider));
         }
+        if provider.protocol() == Protocol::Oauth1 {
+            return match nonce {
+                None => self.by_token_pair(provider, token).await,
+                Some(_) => Err(refuse::nonce_without_id_token(provider)),
+            };
+        }
         if !provider.protocol().has_codes() {
             return Err(refuse::no_tokens(provider));
         }
@@ -232,35 +251,6 @@ impl Upstream {
             return Err(refuse::nonce_without_id_token(provider));
         }
         self.by_access_token(provider, token).await
-    }
-
-    /// Whether a provider can be worked with, for `vestibule check`: one sentence, good or bad.
-    ///
-    /// # Errors
-    /// The sentence that says what is wrong.
-    pub async fn check(&self, provider: &Provider) -> Result<String, String> {
-        let wrong = |what: &str, error: Unusable| format!("{}: {what}: {error}", provider.name());
-        let now = self.clock.now();
-        if provider.entry.takes_id_tokens() {
-            if provider.entry.endpoints.userinfo.is_none() || provider.entry.endpoints.jwks.is_none() {
-                let found = keys::discovery(&self.outbound, provider, now).await;
-                found.map_err(|error| wrong("the discovery document", error))?;
-            }
-            let keys =
-                keys::keys(&self.outbound, provider, now).await.map_err(|error| wrong("the signing keys", error))?;
-            return Ok(format!("{}: {} signing keys read", provider.name(), keys.len()));
-        }
-        let endpoint = provider.entry.endpoints.userinfo.as_ref();
-        let endpoint = endpoint.ok_or_else(|| format!("{}: `endpoints.userinfo` is not set", provider.name()))?;
-        // Without a token any answer will do: it shows that somebody is there.
-        let url = provider.fixed(endpoint).map_err(|error| format!("{}: {error}", provider.name()))?;
-        let call = Call { method: Method::GET, headers: provider.plain_headers(), ..Call::get(url) };
-        let answer = self.outbound.call(&provider.lane, call).await;
-        let answer = answer.map_err(|failure| format!("{}: user info: {failure}", provider.name()))?;
-        if answer.status >= 500 {
-            return Err(format!("{}: user info answers {}", provider.name(), answer.status));
-        }
-        Ok(format!("{}: user info can be reached", provider.name()))
     }
 }
 

@@ -46,6 +46,15 @@ pub(super) enum Body {
     None,
     Form(Vec<(String, String)>),
     Json(Value),
+    /// These very bytes, of this media type.
+    Text(&'static str, String),
+}
+
+impl Body {
+    /// An object of texts.
+    pub(super) fn json(members: Vec<(String, String)>) -> Self {
+        Self::Json(members.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+    }
 }
 
 /// An answer that arrived whole.
@@ -121,8 +130,30 @@ impl Outbound {
     /// [`Failure`]; any status is an answer.
     pub async fn call(&self, lane: &Semaphore, call: Call) -> Result<Answer, Failure> {
         let (url, client) = self.target(&call.url)?;
+        self.call_there(lane, call, url, client, self.timeout).await
+    }
+
+    /// As [`Outbound::call`], for an address that stands in the configuration: it is the operator's own choice, and not
+    /// guarded.
+    ///
+    /// # Errors
+    /// As [`Outbound::call`].
+    pub async fn call_operators(&self, lane: &Semaphore, call: Call, timeout: Duration) -> Result<Answer, Failure> {
+        let blocked = || Failure::Blocked("a URL of the configuration".into(), "not an http or https URL".into());
+        let url = self.mapped(http_url(&call.url).ok_or_else(blocked)?);
+        self.call_there(lane, call, url, &self.open, timeout).await
+    }
+
+    async fn call_there(
+        &self,
+        lane: &Semaphore,
+        call: Call,
+        url: Url,
+        client: &Client,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let sent = tokio::time::timeout(self.timeout, async {
+        let sent = tokio::time::timeout(timeout, async {
             // The semaphore is never closed.
             let _place = lane.acquire().await;
             self.send(client, url, &host, call).await
@@ -141,14 +172,8 @@ impl Outbound {
     /// Where a call really goes, and by which client.
     fn target(&self, url: &str) -> Result<(Url, &Client), Failure> {
         let blocked = |host: &str, why: &str| Failure::Blocked(host.to_owned(), why.to_owned());
-        let mut target = http_url(url).ok_or_else(|| blocked("a provider's URL", "not an http or https URL"))?;
-        let origin = target.origin().ascii_serialization();
-        if let Some((_, base)) = self.origin_map.iter().find(|(from, _)| *from == origin) {
-            let mut mapped = base.clone();
-            mapped.set_path(&format!("{}{}", base.path().trim_end_matches('/'), target.path()));
-            mapped.set_query(target.query());
-            target = mapped;
-        }
+        let target = http_url(url).ok_or_else(|| blocked("a provider's URL", "not an http or https URL"))?;
+        let target = self.mapped(target);
         let chosen_by_operator = self.origin_map.iter().any(|(_, to)| to.origin() == target.origin());
         if self.allow_private || chosen_by_operator {
             return Ok((target, &self.open));
@@ -163,6 +188,20 @@ impl Outbound {
             return Err(blocked(target.host_str().unwrap_or_default(), "not a public address"));
         }
         Ok((target, &self.guarded))
+    }
+
+    /// Where the operator's map leads.
+    fn mapped(&self, target: Url) -> Url {
+        let origin = target.origin().ascii_serialization();
+        match self.origin_map.iter().find(|(from, _)| *from == origin) {
+            None => target,
+            Some((_, base)) => {
+                let mut mapped = base.clone();
+                mapped.set_path(&format!("{}{}", base.path().trim_end_matches('/'), target.path()));
+                mapped.set_query(target.query());
+                mapped
+            }
+        }
     }
 
     async fn send(&self, client: &Client, url: Url, host: &str, call: Call) -> Result<Answer, Failure> {
@@ -182,6 +221,7 @@ impl Outbound {
             Body::None => request,
             Body::Form(fields) => request.form(&fields),
             Body::Json(json) => request.json(&json),
+            Body::Text(media_type, text) => request.header(header::CONTENT_TYPE, media_type).body(text),
         };
         let failed = |error: reqwest::Error| failure(host, error);
         let mut response = request.send().await.map_err(failed)?;
@@ -240,6 +280,11 @@ impl Answer {
     /// XML, as JSON.
     pub fn xml(&self) -> Option<Value> {
         crate::protocol::provider::xml::to_value(std::str::from_utf8(&self.body).ok()?)
+    }
+
+    /// Who answered.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// A header.
@@ -321,10 +366,40 @@ fn failure(host: &str, error: reqwest::Error) -> Failure {
         if cause.downcast_ref::<Blocked>().is_some() {
             return Failure::Blocked(host.to_owned(), cause.to_string());
         }
+        let tls = tls_error(cause);
+        if let Some(words) = tls.and_then(certificate_in_words) {
+            return Failure::Unreachable(host.to_owned(), format!("{words} ({causes}: {cause})"));
+        }
         causes = format!("{causes}: {cause}");
         source = cause.source();
     }
     if error.is_timeout() { Failure::TimedOut(host.to_owned()) } else { Failure::Unreachable(host.to_owned(), causes) }
+}
+
+/// The TLS error in this one. An io::Error's source is its inner error's source, so the inner one itself must be asked for;
+/// and some wrap one io::Error into another.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut error = error;
+    loop {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
+}
+
+/// What is wrong with a certificate, as an operator would say it.
+fn certificate_in_words(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Wrong;
+    let rustls::Error::InvalidCertificate(wrong) = error else { return None };
+    Some(match wrong {
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired",
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "its certificate is not valid yet",
+        Wrong::Revoked => "its certificate was revoked",
+        Wrong::UnknownIssuer => "its certificate is self-signed, or of an authority that this machine does not trust",
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => "its certificate is another host's",
+        _ => "its certificate cannot be trusted",
+    })
 }
 
 #[cfg(test)]

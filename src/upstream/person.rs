@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 use super::outbound::{self, Body, Call};
 use super::token_endpoint::filled;
-use super::{Provider, Upstream, keys, quirk, refuse};
+use super::{Provider, Upstream, keys, oauth1, quirk, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::profile::Profile;
 use crate::protocol::provider::{
-    self, Answer, Format, ProfileRequest, RequestRule, Template, TokenPlace, Variables, template,
+    self, Answer, Format, ProfileRequest, Protocol, RequestRule, Template, TokenPlace, Variables, template,
 };
 
 /// What is known before the provider is asked about the person. No `Debug`: it holds tokens.
@@ -24,6 +24,17 @@ pub(super) struct Known {
     pub callback: Map<String, Value>,
     /// What the browser set out with.
     pub request: Map<String, Value>,
+    /// The secret of an OAuth 1.0a token. No expression reads it.
+    pub token_secret: Option<String>,
+}
+
+/// What goes along with every request about the person.
+#[derive(Clone, Copy)]
+struct Token<'a> {
+    text: &'a str,
+    /// OAuth 1.0a: with it requests are signed.
+    secret: Option<&'a str>,
+    now: i64,
 }
 
 /// A person, and the answers that say so.
@@ -64,12 +75,13 @@ impl Upstream {
             .filter(|request| request.only_with.as_ref().is_none_or(|setting| provider.has_value(setting)))
             .partition(|request| now_or_later(&request.url));
         let before = known.answer(provider, token);
+        let with = Token { text: token, secret: known.token_secret.as_deref(), now: self.clock.now() };
         let early = match &userinfo {
             Some(Userinfo::Template(template)) if !now_or_later(template) => None,
             early => early.as_ref(),
         };
-        let further = try_join_all(at_once.iter().map(|request| self.further(provider, request, token, &before)));
-        let (root, mut named) = tokio::try_join!(self.root(provider, early, token, &before), further)?;
+        let further = try_join_all(at_once.iter().map(|request| self.further(provider, request, with, &before)));
+        let (root, mut named) = tokio::try_join!(self.root(provider, early, with, &before), further)?;
         let mut root = root.unwrap_or_default();
         let so_far = |root: &Map<String, Value>, named: &[(String, Value)]| {
             let token = ("access_token".to_owned(), Value::String(token.to_owned()));
@@ -78,11 +90,11 @@ impl Upstream {
         };
         if early.is_none() && userinfo.is_some() {
             let answer = so_far(&root, &named);
-            root = self.root(provider, userinfo.as_ref(), token, &answer).await?.unwrap_or_default();
+            root = self.root(provider, userinfo.as_ref(), with, &answer).await?.unwrap_or_default();
         }
         for request in later {
             let answer = so_far(&root, &named);
-            named.push(self.further(provider, request, token, &answer).await?);
+            named.push(self.further(provider, request, with, &answer).await?);
         }
         // A request that was not made is null, also where the root has a member of its name.
         let missing = entry.profile.iter().filter(|request| !named.iter().any(|(name, _)| *name == request.name));
@@ -125,17 +137,17 @@ impl Upstream {
         &self,
         provider: &Provider,
         userinfo: Option<&Userinfo<'_>>,
-        token: &str,
+        token: Token<'_>,
         before: &Answer,
     ) -> Result<Option<Map<String, Value>>, OAuthError> {
-        let variables = provider.variables(token, before);
+        let variables = provider.variables(token.text, before);
         let url = match userinfo {
             None => return Ok(None),
             Some(Userinfo::Template(template)) => provider.endpoint(template, &variables)?,
             Some(Userinfo::Discovered(url)) => url.clone(),
         };
         let rule = &provider.entry.userinfo;
-        let answer = self.ask(provider, about_person(provider, rule, url, &variables)?).await?;
+        let answer = self.ask(provider, about_person(provider, rule, url, &variables, token)?).await?;
         let value = match quirk::read(provider, &answer, self.clock.now())? {
             Some(value) => value,
             None => accepted(provider, rule, &answer)?,
@@ -156,17 +168,17 @@ impl Upstream {
         &self,
         provider: &Provider,
         request: &ProfileRequest,
-        token: &str,
+        token: Token<'_>,
         before: &Answer,
     ) -> Result<(String, Value), OAuthError> {
-        let variables = provider.variables(token, before);
+        let variables = provider.variables(token.text, before);
         let nothing = |request: &ProfileRequest| (request.name.clone(), Value::Null);
         let url = match provider.endpoint(&request.url, &variables) {
             // What it would ask about is not there.
             Err(_) if request.optional => return Ok(nothing(request)),
             url => url?,
         };
-        let answer = self.ask(provider, about_person(provider, &request.rule, url, &variables)?).await?;
+        let answer = self.ask(provider, about_person(provider, &request.rule, url, &variables, token)?).await?;
         if request.membership && !answer.exhausted && matches!(answer.status, 302 | 401 | 403 | 404) {
             let sentence = format!("this account of {} is not a member there", provider.title());
             return Err(refuse::not_allowed(provider, &sentence).with_cause(answer.excerpt()));
@@ -219,18 +231,31 @@ fn about_person(
     rule: &RequestRule,
     url: String,
     variables: &Variables<'_>,
+    token: Token<'_>,
 ) -> Result<Call, OAuthError> {
     let place = &provider.entry.access_token;
     let mut headers = provider.headers(variables);
     let unfilled = |error: provider::NothingThere| refuse::profile_incomplete(provider, error.to_string());
     headers.extend(filled(&rule.headers, variables).map_err(unfilled)?);
-    let form = rule.form.as_ref().map(|form| filled(form, variables)).transpose().map_err(unfilled)?;
+    let body = match (&rule.json, &rule.form) {
+        (Some(json), _) => Body::json(filled(json, variables).map_err(unfilled)?),
+        (None, Some(form)) => Body::Form(filled(form, variables).map_err(unfilled)?),
+        (None, None) => Body::None,
+    };
     let mut call = Call { headers, secrets: provider.secrets(variables.token), ..Call::get(url) };
-    if rule.method == Some(provider::Method::Post) || rule.form.is_some() {
+    if rule.method == Some(provider::Method::Post) || rule.json.is_some() || rule.form.is_some() {
         call.method = Method::POST;
-        call.body = form.map_or(Body::None, Body::Form);
+        call.body = body;
     }
-    with_token(place, &mut call, variables.token);
+    if provider.protocol() == Protocol::Oauth1 {
+        // The signature is over the final URL and form, so it comes last.
+        call.secrets.extend(token.secret.map(str::to_owned));
+        oauth1::sign(provider, &mut call, token.secret.map(|secret| (token.text, secret)), &[], token.now)?;
+        return Ok(call);
+    }
+    if provider.protocol().has_codes() || provider.protocol() == Protocol::Signed {
+        with_token(place, &mut call, variables.token);
+    }
     quirk::sign(provider, &mut call, variables.token);
     Ok(call)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::keys::{Cached, Discovery};
-use super::{quirk, refuse};
+use super::{cas, oauth1, openid2, quirk, refuse};
 use crate::protocol::OAuthError;
 use crate::protocol::jwt::Jwt;
 use crate::protocol::key_set::{Algorithm, DEFAULT_ALGORITHMS, KeySet};
@@ -95,6 +95,12 @@ impl Provider {
         let fixed = fixed.filter(|issuer| !issuer.needs_an_answer());
         provider.issuers = fixed.filter_map(|issuer| provider.fixed_text(issuer).ok()).collect();
         quirk::check(&provider)?;
+        match provider.protocol() {
+            Protocol::Oauth1 => oauth1::check(&provider)?,
+            Protocol::Openid2 => openid2::check(&provider)?,
+            Protocol::Cas => cas::check(&provider)?,
+            _ => {}
+        }
         #[cfg(feature = "saml")]
         if provider.protocol() == Protocol::Saml {
             super::saml::journey::service_provider(&provider)?;
@@ -220,7 +226,7 @@ impl Provider {
         self.fixed(template.ok_or_else(missing)?).map_err(|error| refuse::misconfigured(self, error.to_string()))
     }
 
-    fn is_allowed_host(&self, url: &str) -> bool {
+    pub(super) fn is_allowed_host(&self, url: &str) -> bool {
         let Ok(url) = reqwest::Url::parse(url) else { return false };
         let host = url.host_str().unwrap_or_default();
         let allowed = |pattern: &String| match pattern.strip_prefix("*.") {

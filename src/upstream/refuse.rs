@@ -270,3 +270,50 @@ pub(super) fn failed(provider: &Provider, failure: Failure) -> OAuthError {
         ),
     }
 }
+
+pub(super) fn verifier_rejected(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!("{} does not accept this answer any more. Start the sign-in again.", provider.title());
+    grant(Reason::CodeRejected, description).with_cause(cause)
+}
+
+pub(super) fn ticket_rejected(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "{} does not accept this ticket: it was used before, has expired, or was made for another service. Start the \
+         sign-in again.",
+        provider.title()
+    );
+    grant(Reason::CodeRejected, description).with_cause(cause)
+}
+
+/// OAuth 1.0a: what was presented is not a token with its secret.
+pub(super) fn no_token_pair(provider: &Provider) -> OAuthError {
+    let description = format!(
+        "A token of {} comes with its secret: send `oauth_token=…&oauth_token_secret=…`, URL-encoded, as one value.",
+        provider.title()
+    );
+    grant(Reason::WrongTokenKind, description)
+}
+
+/// OAuth 1.0a: only the answer that brought the token says whose it is.
+pub(super) fn token_pair_is_not_enough(provider: &Provider) -> OAuthError {
+    let (title, name) = (provider.title(), provider.name());
+    let description = format!(
+        "A token of {title} alone does not say who the person is: people sign in with it in a browser (GET login/{name})."
+    );
+    grant(Reason::WrongTokenKind, description)
+}
+
+/// OpenID 2.0: nobody answers for what the person typed.
+pub(super) fn no_openid(provider: &Provider, cause: Cause) -> OAuthError {
+    let description = format!(
+        "This is not an OpenID that {} can be asked about. Look at what you typed, and sign in again.",
+        provider.title()
+    );
+    OAuthError::invalid_request(description).with_field("openid_identifier").with_cause(cause)
+}
+
+/// An OpenID 2.0 answer that proves nothing.
+pub(super) fn assertion_rejected(provider: &Provider, why: &str) -> OAuthError {
+    let description = format!("The answer of {} is not taken: {why}. Start the sign-in again.", provider.title());
+    grant(Reason::TokenRejected, description)
+}

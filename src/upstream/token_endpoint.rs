@@ -7,13 +7,22 @@ use super::outbound::{Answer, Body, Call};
 use super::person::Known;
 use super::{Provider, ProviderTokens, Upstream, keys, quirk, refuse};
 use crate::protocol::OAuthError;
-use crate::protocol::provider::{self, BodyForm, ClientAuth, Expression, RefreshBy, Variables, template};
+use crate::protocol::provider::{self, BodyForm, ClientAuth, Expression, RefreshBy, RevokeBy, Variables, template};
 
 /// What the token endpoint gave. No `Debug`: it holds tokens.
 pub(super) struct Granted {
     pub tokens: ProviderTokens,
     /// All of its answer, for the claims.
     pub answer: Map<String, Value>,
+}
+
+/// What came of a code that was made up.
+pub(super) struct Tried {
+    pub answer: Answer,
+    /// RFC 6749 §5.2's, or one of the provider's own.
+    pub word: String,
+    /// What it means.
+    pub refusal: OAuthError,
 }
 
 /// Parameters of the token endpoint, before the entry renames or omits them.
@@ -35,15 +44,57 @@ impl Upstream {
         let further = quirk::code_fields(provider, known)?;
         fields.extend(further.iter().cloned());
         let context = known.answer(provider, "");
-        let (url, auth) = self.token_endpoint(provider, &provider.variables("", &context)).await?;
-        let mut secrets = provider.secrets(code);
-        secrets.extend(code_verifier.map(str::to_owned));
-        let rule = &provider.entry.token;
-        let mut call = self.token_call(provider, url, auth, rule.body, fields, &context)?;
-        call.secrets.extend(secrets);
+        let call = self.redemption(provider, &context, fields, [Some(code), code_verifier]).await?;
         let granted = self.granted(provider, call, refuse::code_rejected).await?;
         quirk::check_token_answer(provider, &further, &granted.answer)?;
         Ok(granted)
+    }
+
+    /// What the provider says to a code that it never gave: by that one sees whether it knows us.
+    pub(super) async fn try_code(&self, provider: &Provider, redirect_uri: &str) -> Result<Tried, OAuthError> {
+        let (code, verifier) = ("vestibule-made-this-code-up", "vestibule-made-this-verifier-up-for-a-test-of-it");
+        let mut fields = vec![("grant_type".to_owned(), "authorization_code".to_owned()), ("code".into(), code.into())];
+        fields.push(("redirect_uri".into(), redirect_uri.into()));
+        if provider.entry.authorize.pkce != provider::PkceMethod::Off {
+            fields.push(("code_verifier".into(), verifier.into()));
+        }
+        // What a callback would bring beside the code is made up by nobody.
+        fields.extend(quirk::code_fields(provider, &Known::default()).unwrap_or_default());
+        let context = Known::default().answer(provider, "");
+        let call = self.redemption(provider, &context, fields, [Some(code), None]).await?;
+        let answer = self.ask(provider, call).await?;
+        let members = answer.object().or_else(|| answer.form());
+        let word = members.as_ref().and_then(|members| members.get("error")).and_then(Value::as_str);
+        let word = word.unwrap_or_default().to_owned();
+        let refusal = refusal(provider, &answer, members.as_ref(), refuse::code_rejected);
+        Ok(Tried { answer, word, refusal })
+    }
+
+    /// A call that redeems a code.
+    async fn redemption(
+        &self,
+        provider: &Provider,
+        context: &provider::Answer,
+        fields: Fields,
+        secrets: [Option<&str>; 2],
+    ) -> Result<Call, OAuthError> {
+        let (url, auth) = self.token_endpoint(provider, &provider.variables("", context)).await?;
+        let mut call = self.token_call(provider, url, auth, provider.entry.token.body, fields, context)?;
+        call.secrets.extend(secrets.into_iter().flatten().map(str::to_owned));
+        Ok(call)
+    }
+
+    /// What these tokens are renewed by.
+    ///
+    /// # Errors
+    /// `token_expired`: there is nothing.
+    pub fn renewable<'t>(&self, provider: &Provider, tokens: &'t ProviderTokens) -> Result<&'t str, OAuthError> {
+        let by = match provider.entry.refresh.by {
+            RefreshBy::RefreshToken => tokens.refresh_token.as_deref(),
+            RefreshBy::AccessToken => tokens.access_token.as_deref(),
+            RefreshBy::Nothing => None,
+        };
+        by.ok_or_else(|| refuse::cannot_be_refreshed(provider))
     }
 
     /// A fresh access token (RFC 6749 §6). What the answer does not say anew stays as it was.
@@ -52,12 +103,7 @@ impl Upstream {
     /// `token_rejected`: the provider ended it, and the person must sign in again. The others as [`Upstream::identify`].
     pub async fn refresh(&self, provider: &Provider, tokens: &ProviderTokens) -> Result<ProviderTokens, OAuthError> {
         let rule = &provider.entry.refresh;
-        let by = match rule.by {
-            RefreshBy::RefreshToken => tokens.refresh_token.as_deref(),
-            RefreshBy::AccessToken => tokens.access_token.as_deref(),
-            RefreshBy::Nothing => None,
-        };
-        let by = by.ok_or_else(|| refuse::cannot_be_refreshed(provider))?;
+        let by = self.renewable(provider, tokens)?;
         let kept = Map::from_iter(tokens.kept.clone());
         let context = Known { token_answer: kept, ..Known::default() }.answer(provider, by);
         let variables = provider.variables(by, &context);
@@ -99,7 +145,11 @@ impl Upstream {
     /// What the provider refuses, or that it cannot be reached.
     pub async fn revoke(&self, provider: &Provider, tokens: &ProviderTokens) -> Result<bool, OAuthError> {
         let Some(rule) = &provider.entry.revoke else { return Ok(false) };
-        let Some(token) = tokens.refresh_token.as_deref().or(tokens.access_token.as_deref()) else { return Ok(false) };
+        let token = match rule.by {
+            RevokeBy::RefreshToken => tokens.refresh_token.as_deref().or(tokens.access_token.as_deref()),
+            RevokeBy::AccessToken => tokens.access_token.as_deref(),
+        };
+        let Some(token) = token else { return Ok(false) };
         let answer = Known::default().answer(provider, token);
         let secret = quirk::credentials(provider, self.clock.now())?.secret.unwrap_or_default();
         let variables = Variables { client_secret: &secret, ..provider.variables(token, &answer) };
@@ -111,10 +161,11 @@ impl Upstream {
             provider::Method::Post => Method::POST,
             provider::Method::Delete => Method::DELETE,
         };
-        let body = match &rule.form {
-            Some(form) => Body::Form(filled(form, &variables).map_err(unfilled)?),
-            None if method == Method::POST => Body::Form(vec![("token".into(), token.into())]),
-            None => Body::None,
+        let body = match (&rule.json, &rule.form) {
+            (Some(json), _) => Body::json(filled(json, &variables).map_err(unfilled)?),
+            (None, Some(form)) => Body::Form(filled(form, &variables).map_err(unfilled)?),
+            (None, None) if method == Method::POST => Body::Form(vec![("token".into(), token.into())]),
+            (None, None) => Body::None,
         };
         let basic = || (provider.client_id().to_owned(), secret.clone());
         let url = provider.endpoint(&rule.url, &variables)?;

@@ -15,7 +15,7 @@ use crate::harness::stand_in::Issued;
 use crate::harness::{Answer, Setup, Test, on_both_databases};
 
 /// A browser that has been to GitHub with `next`, and is back with a code for `good-token`.
-async fn come_back(t: &Test, guest: &Guest<'_>, next: &str) -> Answer {
+pub async fn come_back(t: &Test, guest: &Guest<'_>, next: &str) -> Answer {
     come_back_from(t, guest, "github", next).await
 }
 

@@ -36,6 +36,8 @@ pub struct AuthorizeRule {
     pub names: BTreeMap<String, String>,
     /// Parameters that are not sent.
     pub omit: Vec<String>,
+    /// The parameter in which the code comes back; without it, `code`.
+    pub code: Option<String>,
     /// PKCE (RFC 7636).
     pub pkce: PkceMethod,
     /// Whether a nonce is sent along; without it, where ID tokens are taken.
@@ -172,11 +174,27 @@ pub struct RevokeRule {
     /// Whether our client id and secret go along in an `Authorization: Basic` header.
     #[serde(default)]
     pub basic: bool,
-    /// A form body; none: `token={token}` for a POST.
+    /// A JSON body.
+    pub json: Option<BTreeMap<String, Template>>,
+    /// A form body; none, and no JSON: `token={token}` for a POST.
     pub form: Option<BTreeMap<String, Template>>,
+    /// Which token is ended.
+    #[serde(default)]
+    pub by: RevokeBy,
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, Template>,
+}
+
+/// `revoke.by`
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokeBy {
+    /// The refresh token; the access token where there is no other.
+    #[default]
+    RefreshToken,
+    /// The access token: the endpoint takes no other, and ends both by it.
+    AccessToken,
 }
 
 const fn post() -> Method {
@@ -233,8 +251,10 @@ pub enum TokenPlace {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RequestRule {
-    /// GET or POST; with `form`, POST.
+    /// GET or POST; with `json` or `form`, POST.
     pub method: Option<Method>,
+    /// Members of a JSON body.
+    pub json: Option<BTreeMap<String, Template>>,
     /// Fields of a form body.
     pub form: Option<BTreeMap<String, Template>>,
     /// Further headers.

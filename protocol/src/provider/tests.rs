@@ -341,6 +341,9 @@ fn a_mistake_in_an_entry_names_its_key() {
         ("token.auth = 'carrier pigeon'", "carrier pigeon"),
         ("issuer = 1", "issuer"),
         ("audience.url = 'https://x'", "audience.audience"),
+        ("userinfo.json.a = 'b'\nuserinfo.form.a = 'b'", "userinfo.json"),
+        ("revoke.url = 'https://x'\nrevoke.json.a = 'b'\nrevoke.form.a = 'b'", "revoke.json"),
+        ("revoke.url = 'https://x'\nrevoke.json.a = '{nope}'", "revoke.json"),
         ("status = 'shut down'", "note"),
     ] {
         assert!(error(more).contains(named), "{more}: {}", error(more));

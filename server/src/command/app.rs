@@ -133,6 +133,9 @@ pub struct Metadata {
     /// What the browser loads at a sign-out
     #[arg(long, value_name = "U")]
     frontchannel_logout_uri: Option<String>,
+    /// May fetch people's tokens of providers (POST provider-token)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    provider_tokens: Option<bool>,
     /// Any client metadata, a JSON object in the names of RFC 7591
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
@@ -320,6 +323,7 @@ fn lay_metadata_over(metadata: &mut ClientMetadata, given: Metadata) -> Outcome 
     metadata.require_pushed_authorization_requests =
         given.require_par.unwrap_or(metadata.require_pushed_authorization_requests);
     metadata.dpop_bound_access_tokens = given.dpop_bound.unwrap_or(metadata.dpop_bound_access_tokens);
+    metadata.provider_tokens = given.provider_tokens.unwrap_or(metadata.provider_tokens);
     metadata.backchannel_logout_uri = given.backchannel_logout_uri.or(metadata.backchannel_logout_uri.take());
     metadata.frontchannel_logout_uri = given.frontchannel_logout_uri.or(metadata.frontchannel_logout_uri.take());
     Ok(())

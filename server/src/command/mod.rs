@@ -4,6 +4,7 @@ mod app;
 mod key;
 mod operate;
 mod provider;
+mod trial;
 mod user;
 
 use std::path::PathBuf;
@@ -86,6 +87,9 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Migrate(output) => operate::migrate(load(&flags)?, output).await,
         Command::User(command) => user::run(&open(load(&flags)?).await?, command).await,
         Command::App(command) => app::run(&open(load(&flags)?).await?, *command).await,
+        Command::Provider(provider::ProviderCommand::Test { name, output }) => {
+            trial::test(load(&flags)?, &name, output).await
+        }
         Command::Provider(command) => provider::run(load(&flags)?, &command),
         Command::Key(command) => key::run(&open(load(&flags)?).await?, command).await,
         Command::Check(output) => operate::check(load(&flags)?, output).await,

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use axum::Router;
-use serde_json::json;
+use serde_json::{Value, json};
 use vestibule::Vestibule;
 use vestibule::store::{Db, migrate};
 
-use super::open;
+use super::{open, trial};
 use crate::configuration::Loaded;
 use crate::outcome::{Failure, Outcome, Output, print};
 use crate::{keys, serve};
@@ -42,13 +42,18 @@ pub(super) async fn cleanup(vestibule: &Vestibule, output: Output) -> Outcome {
 struct Finding {
     what: String,
     outcome: Result<String, String>,
+    /// What it is made of, where it is made of several.
+    more: Option<Value>,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, outcome: Result<String, String>) -> Self {
+        Self { what: what.into(), outcome, more: None }
+    }
 }
 
 pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
-    let mut findings = vec![Finding {
-        what: "configuration".to_owned(),
-        outcome: Ok("every key is known and every value fits".to_owned()),
-    }];
+    let mut findings = vec![Finding::new("configuration", Ok("every key is known and every value fits".to_owned()))];
     let opened = match keys::masters(&loaded.settings) {
         Ok(masters) => Vestibule::open(loaded.settings, &masters.keys).await.map_err(|error| error.to_string()),
         Err(sentence) => Err(sentence),
@@ -57,30 +62,33 @@ pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
         Ok(vestibule) => {
             let cx = vestibule.context();
             let kind = if cx.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
-            findings.push(Finding {
-                what: "database".to_owned(),
-                outcome: Ok(format!("{kind}, schema current, keys fit")),
-            });
+            findings.push(Finding::new("database", Ok(format!("{kind}, schema current, keys fit"))));
             if cx.mailer.is_there() {
-                findings.push(Finding { what: "mail".to_owned(), outcome: cx.mailer.check().await });
+                findings.push(Finding::new("mail", cx.mailer.check().await));
             }
-            for provider in cx.upstream.providers() {
-                findings.push(Finding {
-                    what: format!("provider {}", provider.name()),
-                    outcome: cx.upstream.check(provider).await,
-                });
+            for trial in trial::all(&cx.upstream, &cx.settings).await {
+                let what = format!("provider {}", trial.name);
+                let more = Some(trial::as_json(&trial)["checks"].take());
+                findings.push(Finding { what, outcome: trial::in_short(&trial), more });
             }
         }
-        Err(sentence) => findings.push(Finding { what: "database".to_owned(), outcome: Err(sentence.clone()) }),
+        Err(sentence) => findings.push(Finding::new("database", Err(sentence.clone()))),
     }
     let all_good = findings.iter().all(|finding| finding.outcome.is_ok());
     let rows: Vec<_> = findings
         .iter()
-        .map(|Finding { what, outcome }| json!({ "what": what, "ok": outcome.is_ok(), "detail": outcome.as_ref().unwrap_or_else(|sentence| sentence) }))
+        .map(|Finding { what, outcome, more }| {
+            let detail = outcome.as_ref().unwrap_or_else(|sentence| sentence);
+            let mut row = json!({ "what": what, "ok": outcome.is_ok(), "detail": detail });
+            if let Some(more) = more {
+                row["checks"] = more.clone();
+            }
+            row
+        })
         .collect();
     print(output, &json!({ "ok": all_good, "checks": rows }), || {
         let mut text = String::new();
-        for Finding { what, outcome } in &findings {
+        for Finding { what, outcome, .. } in &findings {
             let _ = match outcome {
                 Ok(detail) => writeln!(text, "ok    {what}: {detail}"),
                 Err(detail) => writeln!(text, "FAIL  {what}: {detail}"),

@@ -20,6 +20,13 @@ pub enum ProviderCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Try a provider: client id, secret, endpoints, certificates and clock, as far as it can be told without a person
+    Test {
+        /// The backend's name
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 pub(super) fn run(loaded: Loaded, command: &ProviderCommand) -> Outcome {
@@ -53,6 +60,8 @@ pub(super) fn run(loaded: Loaded, command: &ProviderCommand) -> Outcome {
             value["changed"] = json!(line.changed);
             print(*output, &value, || describe(line));
         }
+        // It asks the provider, so it is done where that can be waited for.
+        ProviderCommand::Test { .. } => {}
     }
     Ok(())
 }

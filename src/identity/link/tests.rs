@@ -33,6 +33,7 @@ fn association(user_id: i64) -> Association {
         sealed_tokens: None,
         created_at: 0,
         extra: "{}".into(),
+        refreshing_until: None,
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn arrive(
     upstream.only_once(provider, signed)?;
     let expires_at = request.get("expires").and_then(Value::as_i64).filter(|at| *at != 0);
     let tokens = ProviderTokens { access_token: Some(token.to_owned()), expires_at, ..ProviderTokens::default() };
-    Ok(Identified { profile, tokens, expires_at })
+    Ok(Identified { profile, tokens, expires_at, once: None })
 }
 
 /// The members of a signed request: signature and payload in base64url, with a dot between.

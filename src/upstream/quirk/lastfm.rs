@@ -39,5 +39,5 @@ pub(super) async fn arrive(
     let granted = upstream.granted(provider, call, refuse::code_rejected).await?;
     let known = Known { id_token: granted.answer, ..Known::default() };
     let profile = upstream.person_of_known(provider, &known)?.profile;
-    Ok(Identified { profile, expires_at: granted.tokens.expires_at, tokens: granted.tokens })
+    Ok(Identified { profile, expires_at: granted.tokens.expires_at, tokens: granted.tokens, once: None })
 }

@@ -28,5 +28,5 @@ pub(super) async fn arrive(
     let known = Known { token_answer: granted.answer, request: back.request.clone(), ..Known::default() };
     let access_token = tokens.access_token.as_deref().unwrap_or_default();
     let profile = upstream.person(provider, access_token, &known).await?.profile;
-    Ok(Identified { profile, expires_at: tokens.expires_at, tokens })
+    Ok(Identified { profile, expires_at: tokens.expires_at, tokens, once: None })
 }

@@ -6,6 +6,7 @@
 mod apple;
 mod azure_assertion;
 mod discourse;
+mod draugiem;
 mod facebook_app;
 mod github_app;
 mod google_onetap;
@@ -39,6 +40,7 @@ pub(super) enum Quirk {
     Apple,
     AzureAssertion,
     Discourse,
+    Draugiem,
     FacebookApp,
     GithubApp,
     GoogleOnetap,
@@ -61,6 +63,7 @@ pub(super) const QUIRKS: &[(&str, Quirk)] = &[
     ("apple", Quirk::Apple),
     ("azure-assertion", Quirk::AzureAssertion),
     ("discourse", Quirk::Discourse),
+    ("draugiem", Quirk::Draugiem),
     ("facebook-app", Quirk::FacebookApp),
     ("github-app", Quirk::GithubApp),
     ("google-onetap", Quirk::GoogleOnetap),
@@ -106,11 +109,11 @@ pub(super) fn needs_client_id(entry: &Entry) -> bool {
 /// Whether a sign-in needs our secret though no template has it.
 pub(super) fn needs_client_secret(entry: &Entry) -> bool {
     use Quirk::{
-        Apple, Discourse, FacebookApp, LastFm, LoginRadius, MediaWiki, Odnoklassniki, OdnoklassnikiApp, Shopify,
-        SignedRequest, VkApp, VkOpenapi,
+        Apple, Discourse, Draugiem, FacebookApp, LastFm, LoginRadius, MediaWiki, Odnoklassniki, OdnoklassnikiApp,
+        Shopify, SignedRequest, VkApp, VkOpenapi,
     };
     match of(entry) {
-        Some(Apple | Discourse | FacebookApp | LastFm | LoginRadius | MediaWiki | Odnoklassniki) => true,
+        Some(Apple | Discourse | Draugiem | FacebookApp | LastFm | LoginRadius | MediaWiki | Odnoklassniki) => true,
         Some(OdnoklassnikiApp | Shopify | SignedRequest | VkApp | VkOpenapi) => true,
         _ => false,
     }
@@ -149,6 +152,14 @@ pub(super) fn credentials(provider: &Provider, now: i64) -> Result<Credentials, 
             Ok(Credentials { secret: None, fields: azure_assertion::fields(provider)? })
         }
         _ => Ok(Credentials { secret: own, fields: Vec::new() }),
+    }
+}
+
+/// Further parameters of the provider's sign-in page.
+pub(super) fn authorize_fields(provider: &Provider, redirect_uri: &str) -> Fields {
+    match of(&provider.entry) {
+        Some(Quirk::Draugiem) => draugiem::authorize_fields(provider, redirect_uri),
+        _ => Vec::new(),
     }
 }
 
@@ -320,7 +331,7 @@ impl Upstream {
     ) -> Result<Identified, OAuthError> {
         let known = Known { id_token: members, request: back.request.clone(), ..Known::default() };
         let profile = self.person_of_known(provider, &known)?.profile;
-        Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None })
+        Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None, once: None })
     }
 }
 

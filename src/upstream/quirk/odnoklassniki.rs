@@ -78,7 +78,7 @@ pub(super) async fn arrive(
     };
     let profile = upstream.person_of_known(provider, &Known { id_token: root, ..Known::default() })?.profile;
     match profile.uid == user {
-        true => Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None }),
+        true => Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None, once: None }),
         false => Err(refuse::two_people(provider)),
     }
 }

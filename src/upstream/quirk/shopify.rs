@@ -65,7 +65,7 @@ pub(super) async fn arrive(
     let known = Known { callback: known.id_token.clone(), ..known };
     let granted = upstream.redeem(provider, code, Some(back.redirect_uri), None, &known).await?;
     let profile = upstream.person_of_known(provider, &known)?.profile;
-    Ok(Identified { profile, expires_at: granted.tokens.expires_at, tokens: granted.tokens })
+    Ok(Identified { profile, expires_at: granted.tokens.expires_at, tokens: granted.tokens, once: None })
 }
 
 /// A shop's host, from its name or its address.

@@ -115,5 +115,5 @@ pub(super) fn arrive_unasked(
     let members = verified(provider, came.params, upstream.clock.now(), OLDEST_UNASKED)?;
     let profile = upstream.person_of_known(provider, &Known { id_token: members, ..Known::default() })?.profile;
     upstream.only_once(provider, came.params.required("hash")?)?;
-    Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None })
+    Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None, once: None })
 }

@@ -36,7 +36,7 @@ pub(super) async fn arrive(
         return Err(refuse::two_people(provider));
     }
     let tokens = ProviderTokens { access_token: Some(token.to_owned()), ..ProviderTokens::default() };
-    Ok(Identified { profile, tokens, expires_at: None })
+    Ok(Identified { profile, tokens, expires_at: None, once: None })
 }
 
 async fn is_app_user(upstream: &Upstream, provider: &Provider, token: &str, viewer: &str) -> Result<bool, OAuthError> {

@@ -55,6 +55,7 @@ pub(in crate::upstream) fn arrive(
         profile: person.profile,
         tokens: ProviderTokens::default(),
         expires_at: signed_in.session_expires_at,
+        once: None,
     })
 }
 

@@ -178,3 +178,44 @@ async fn what_is_no_code_is_refused_without_a_call() {
     }
     assert_eq!(world.stand.calls(), 0);
 }
+
+#[tokio::test]
+async fn a_person_is_asked_for_in_json_and_the_token_ended_that_the_provider_takes() {
+    let graph = r#"
+[providers.graph]
+protocol = "oauth2"
+client_id = "our-graph"
+client_secret = "hush-graph"
+accept_unverified_audience = true
+endpoints.userinfo = "https://login.corp.example/graphql"
+userinfo.json.query = "{{ me {{ id }} }}"
+claims.uid = "data.me.id"
+revoke.url = "https://login.corp.example/revoke"
+revoke.json = { token = "{token}" }
+"#;
+    let world = World::with(graph, "").await;
+    let (asked, ended) = ("POST /login.corp.example/graphql", "POST /login.corp.example/revoke");
+    world.stand.json(asked, 200, json!({"data": {"me": {"id": "g1"}}})).json(ended, 200, json!({}));
+    let body =
+        |seen: &Seen| (seen.header("content-type").to_owned(), serde_json::from_slice::<Value>(&seen.body).unwrap());
+    let json = |value: Value| ("application/json".to_owned(), value);
+
+    assert_eq!(world.token("graph", "opaque").await.unwrap().profile.uid, "g1");
+    assert_eq!(body(&world.stand.seen(asked)[0]), json(json!({"query": "{ me { id } }"})));
+    assert_eq!(world.stand.seen(asked)[0].header("authorization"), "Bearer opaque");
+
+    let tokens = crate::upstream::ProviderTokens {
+        access_token: Some("a".into()),
+        refresh_token: Some("r".into()),
+        ..Default::default()
+    };
+    let by_access_token = World::with(&format!("{graph}revoke.by = \"access_token\"\n"), "").await;
+    by_access_token.stand.json(ended, 200, json!({}));
+    for (world, token) in [(&world, "r"), (&by_access_token, "a")] {
+        assert!(world.upstream.revoke(world.provider("graph"), &tokens).await.unwrap());
+        assert_eq!(body(&world.stand.seen(ended)[0]), json(json!({ "token": token })));
+    }
+    let none = crate::upstream::ProviderTokens { access_token: None, ..tokens };
+    let by = by_access_token.provider("graph");
+    assert!(!by_access_token.upstream.revoke(by, &none).await.unwrap());
+}

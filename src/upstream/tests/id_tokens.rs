@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use futures_util::future::join_all;
 
 use super::*;
+use crate::upstream::CheckOutcome;
 
 pub(super) struct Signer {
     kid: String,
@@ -195,7 +196,9 @@ async fn another_issuers_discovery_document_is_refused() {
         world.refused("corp", &token).await.is(502, Reason::ProviderMisconfigured);
 
         assert!(world.stand.seen(CORP_JWKS).is_empty());
-        assert!(world.upstream.check(world.provider("corp")).await.unwrap_err().contains("another issuer"));
+        let trial = world.upstream.try_out(world.provider("corp"), "https://api.example/complete/corp/").await;
+        let discovery = trial.checks.iter().find(|check| check.what == "discovery document").unwrap();
+        assert!(discovery.outcome == CheckOutcome::Bad && discovery.detail.contains("another issuer"));
     }
 }
 
@@ -208,18 +211,4 @@ async fn a_discovery_document_cannot_lead_into_the_private_network() {
     let token = Signer::new("k1").sign(&claims(&world, "https://login.corp.example", "our-corp", json!({})));
 
     world.refused("corp", &token).await.is(503, Reason::ProviderUnreachable).says("not a public one");
-}
-
-#[tokio::test]
-async fn check_says_what_it_found() {
-    let world = World::new().await;
-    world.google().json(GOOGLE_JWKS, 200, Signer::new("k1").jwks());
-    world.corp().json(CORP_JWKS, 200, json!({"keys": []}));
-    world.stand.json(GITHUB_USER, 401, json!({})).text(FACEBOOK_ME, 500, "");
-    let check = async |name| world.upstream.check(world.provider(name)).await;
-
-    assert_eq!(check("google-oauth2").await.unwrap(), "google-oauth2: 1 signing keys read");
-    assert!(check("github").await.is_ok());
-    assert_eq!(check("facebook").await.unwrap_err(), "facebook: user info answers 500");
-    assert!(check("corp").await.unwrap_err().starts_with("corp: the signing keys: "));
 }

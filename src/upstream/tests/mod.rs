@@ -8,6 +8,7 @@ mod codes;
 mod id_tokens;
 mod limits;
 mod remembering;
+mod trial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

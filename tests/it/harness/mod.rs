@@ -10,6 +10,7 @@ mod postgres;
 pub mod recorded;
 #[cfg(feature = "saml")]
 pub mod saml_idp;
+pub mod scripted;
 pub mod stand_in;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-"""What the tests of both libraries have: the server that is tested, a person's browser, and what the two must agree on."""
+"""What the tests of the client libraries have: the server, a person's browser, and what the two must agree on."""
 
 import json
 import os
