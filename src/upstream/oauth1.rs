@@ -11,7 +11,6 @@ use super::outbound::{Answer, Body, Call};
 use super::person::Known;
 use super::token_endpoint::filled;
 use super::{Identified, Provider, ProviderTokens, Upstream, is_fit, refuse};
-use crate::context::random;
 use crate::protocol::provider::{self, NothingThere, SignatureMethod, template};
 use crate::protocol::{OAuthError, Params, hex, oauth1};
 
@@ -25,7 +24,10 @@ pub(super) fn sign(
     now: i64,
 ) -> Result<(), OAuthError> {
     let method = provider.entry.oauth1.signature;
-    let (nonce, timestamp) = (hex(&random::<16>()), now.to_string());
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| OAuthError::unavailable("No randomness is to be had; try again.", 1))?;
+    let (nonce, timestamp) = (hex(&random), now.to_string());
     let mut params = vec![
         ("oauth_consumer_key", provider.client_id()),
         ("oauth_signature_method", method.as_str()),
