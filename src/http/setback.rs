@@ -54,7 +54,7 @@ pub(super) enum Kind {
 /// A way that came to nothing.
 pub(super) struct Setback {
     kind: Kind,
-    error: OAuthError,
+    error: Box<OAuthError>,
     /// Where the browser wanted to go.
     next: String,
 }
@@ -66,7 +66,7 @@ impl From<OAuthError> for Setback {
             None if error.status() >= 500 => Kind::Ours,
             None => Kind::Unfit,
         };
-        Self { kind, error, next: String::new() }
+        Self { kind, error: Box::new(error), next: String::new() }
     }
 }
 
@@ -155,12 +155,12 @@ impl Setback {
     pub fn new(kind: Kind, sentence: &'static str) -> Self {
         let error = OAuthError::new(ErrorCode::AccessDenied, sentence);
         let status = kind.status(&error);
-        Self { kind, error: error.with_status(status), next: String::new() }
+        Self { kind, error: Box::new(error.with_status(status)), next: String::new() }
     }
 
     /// Another room's refusal, of which the person is told this.
     pub fn because(kind: Kind, error: OAuthError) -> Self {
-        Self { kind, error, next: String::new() }
+        Self { kind, error: Box::new(error), next: String::new() }
     }
 
     /// What came in between.
@@ -170,7 +170,7 @@ impl Setback {
 
     /// With what the log should have beside.
     pub fn with_cause(self, cause: String) -> Self {
-        Self { error: self.error.with_cause(cause), ..self }
+        Self { error: Box::new(self.error.with_cause(cause)), ..self }
     }
 
     /// With the place where the browser wanted to go.
@@ -193,7 +193,7 @@ impl Setback {
         if let Some(seconds) = self.error.retry_after {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        answer.extensions_mut().insert(Refused(Arc::new(self.error)));
+        answer.extensions_mut().insert(Refused(Arc::from(self.error)));
         answer
     }
 

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vestibule::settings::Hidden;
+use vestibule::settings::{Hidden, OnTakenEmail};
 use vestibule::store::user;
 
 use crate::browser_login::query;
+use crate::connections::without_nonce;
 use crate::harness::guest::Guest;
 use crate::harness::issuer::{CLIENT_ID, Issuer};
 use crate::harness::stand_in::Mood;
@@ -155,7 +156,7 @@ on_both_databases! {
             let page = guest.get(&format!("complete/github/?error={error}&{beside}&state={}", query(&there, "state"))).await;
             says(&page, status, word, sentence, &["Try again with GitHub", "Sign in otherwise", "Go back"]);
             assert_eq!(page.link("Go back"), "/account/sessions");
-            for secret in ["<script", "alert", "javascript:", "Evil"] {
+            for secret in ["<script", "alert(", "javascript:", "Evil"] {
                 assert!(!page.text.contains(secret), "{page:?}");
             }
             assert!(page.headers.get("x-evil").is_none() && !page.header("set-cookie").contains(" x"));
@@ -203,6 +204,7 @@ on_both_databases! {
         let mut setup = setup;
         setup.provider("github").policy.allowed_domains = Some(vec!["example.com".into()]);
         setup.provider("google-oauth2").policy.allow_signup = Some(false);
+        without_nonce(&mut setup);
         let t = setup.start().await;
         let guest = Guest::new(&t);
         let mut issued = t.stand_in.issue("github", "good-token", "7");
@@ -315,6 +317,7 @@ on_both_databases! {
         let mut setup = setup;
         let second = Issuer::start().await;
         *setup.provider("their-company") = second.settings();
+        setup.settings.social.on_taken_email = OnTakenEmail::Create;
         let (t, first) = with_issuer(setup).await;
         let guest = Guest::new(&t);
         // A code that the second gave is none at the first.
@@ -329,7 +332,7 @@ on_both_databases! {
             let mut claims = issuer.claims("grace");
             claims["nonce"] = query(&there, "nonce").into();
             claims["email"] = format!("grace@{backend}.example").into();
-            issuer.code("a-code", json!({ "access_token": "x", "token_type": "Bearer", "id_token": issuer.sign(&claims) }));
+            issuer.code("a-code", json!({ "access_token": "access-of-grace", "token_type": "Bearer", "id_token": issuer.sign(&claims) }));
             let back = guest.get(&format!("complete/{backend}/?code=a-code&state={}", query(&there, "state"))).await;
             assert_eq!(back.status, 303, "{back:?}");
         }

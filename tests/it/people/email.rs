@@ -205,7 +205,7 @@ on_both_databases! {
 
         let answer = guest.open(&link(&post.only_to("ada@example.com"))).await;
 
-        assert!(answer.is_error_page() && answer.text.contains("belongs to an existing account"), "{answer:?}");
+        assert!(answer.is_error_page() && answer.text.contains("belongs to an account that is here already"), "{answer:?}");
         assert!(!is_signed_in(&guest).await);
         assert_eq!(post.t.people().await.len(), 1);
     }
