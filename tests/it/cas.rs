@@ -61,10 +61,10 @@ on_both_databases! {
         let other = Guest::new(&t);
         let service = depart(&other).await;
         let again = other.get(&way_back(&service, "ST-1")).await;
-        assert!(again.is_error_page() && again.text.contains("does not accept this ticket"), "{again:?}");
+        assert!(again.is_setback() && again.text.contains("did not prove who you are"), "{again:?}");
         let service = depart(&other).await;
         tickets.lock().unwrap().insert("ST-2".into(), "https://another.example/".into());
-        assert!(other.get(&way_back(&service, "ST-2")).await.is_error_page());
+        assert!(other.get(&way_back(&service, "ST-2")).await.is_setback());
         assert_eq!(t.people().await.len(), 1);
     }
 }
@@ -84,7 +84,7 @@ on_both_databases! {
             let shown = format!("{:.40}", told.2);
             host.turn(move |_| told.clone());
             let service = depart(&guest).await;
-            assert!(guest.get(&way_back(&service, "ST-1")).await.is_error_page(), "{shown}");
+            assert!(guest.get(&way_back(&service, "ST-1")).await.is_setback(), "{shown}");
         }
         assert!(t.people().await.is_empty());
     }

@@ -129,7 +129,7 @@ on_both_databases! {
             let named = |own: &str| asked.get(entry.authorize.names.get(own).map_or(own, String::as_str)).cloned();
             recorded.play(&scene, named("nonce").as_deref());
             let mut back = url::Url::parse(&named("redirect_uri").unwrap_or_default()).unwrap_or_else(|error| panic!("{name}: {error}: {there}"));
-            back.query_pairs_mut().append_pair("code", CODE).extend_pairs(&beside);
+            back.query_pairs_mut().append_pair(entry.authorize.code.as_deref().unwrap_or("code"), CODE).extend_pairs(&beside);
             if let Some(state) = named("state") {
                 back.query_pairs_mut().append_pair("state", &state);
             }

@@ -137,24 +137,24 @@ on_both_databases! {
         let (victim, attacker) = (Guest::new(&t), Guest::new(&t));
         let (_, foreign) = depart(&attacker, &state).await;
         for (answer, words) in [
-            (format!("oauth_token={foreign}&oauth_verifier=yes"), "not one of X"),
-            ("oauth_token=&oauth_verifier=yes".into(), "not one of X"),
-            ("oauth_token=OWN&oauth_verifier=no".into(), "does not accept"),
-            ("oauth_token=OWN".into(), "said no"),
-            ("denied=OWN".into(), "said no"),
+            (format!("oauth_token={foreign}&oauth_verifier=yes"), "did not prove who you are"),
+            ("oauth_token=&oauth_verifier=yes".into(), "did not prove who you are"),
+            ("oauth_token=OWN&oauth_verifier=no".into(), "did not prove who you are"),
+            ("oauth_token=OWN".into(), "You did not allow it"),
+            ("denied=OWN".into(), "You did not allow it"),
         ] {
             let (callback, own) = depart(&victim, &state).await;
             let answer = back(&victim, &callback, &answer.replace("OWN", &own)).await;
-            assert!(answer.is_error_page() && answer.text.contains(words), "{words}: {answer:?}");
+            assert!(answer.is_setback() && answer.text.contains(words), "{words}: {answer:?}");
         }
         let (callback, own) = depart(&victim, &state).await;
         let (_, cookie) = (own.clone(), callback.clone());
         let good = format!("oauth_token={own}&oauth_verifier=yes");
-        assert!(back(&attacker, &cookie, &good).await.is_error_page());
+        assert!(back(&attacker, &cookie, &good).await.is_setback());
         assert!(t.people().await.is_empty());
         assert_eq!(back(&victim, &callback, &good).await.status, 303);
         // The verifier again: the cookie is gone.
-        assert!(back(&victim, &callback, &good).await.is_error_page());
+        assert!(back(&victim, &callback, &good).await.is_setback());
     }
 }
 
@@ -206,7 +206,7 @@ on_both_databases! {
         ] {
             let shown = told.2.clone();
             host.turn(move |_| told.clone());
-            assert!(guest.get("login/twitter/").await.is_error_page(), "{shown}");
+            assert!(guest.get("login/twitter/").await.is_setback(), "{shown}");
         }
     }
 }

@@ -159,7 +159,7 @@ on_both_databases! {
         again.insert("openid.response_nonce".into(), fields["openid.response_nonce"].clone());
         sign(&made, &again);
         let answer = back(&other, &again["openid.return_to"], &again).await;
-        assert!(answer.is_error_page() && answer.text.contains("used before"), "{cookie_is_known} {answer:?}");
+        assert!(answer.is_setback() && answer.text.contains("did not prove who you are"), "{cookie_is_known} {answer:?}");
     }
 }
 
@@ -174,15 +174,15 @@ on_both_databases! {
         type Change<'a> = &'a dyn Fn(&mut Fields);
         let set = |fields: &mut Fields, name: &str, value: &str| drop(fields.insert(format!("openid.{name}"), value.into()));
         let changes: [(Change<'_>, &str); 9] = [
-            (&|fields| unsigned(fields, "claimed_id"), "not signed"),
-            (&|fields| unsigned(fields, "return_to"), "not signed"),
-            (&|fields| set(fields, "return_to", "https://evil.example/"), "another address"),
-            (&|fields| set(fields, "response_nonce", "2005-05-15T17:11:51Z"), "not of now"),
-            (&|fields| set(fields, "op_endpoint", "https://other.example.com/endpoint"), "somebody else"),
-            (&|fields| set(fields, "claimed_id", "http://eve.example.com/"), "may not speak"),
-            (&|fields| set(fields, "identity", "https://op.example.com/eve"), "may not speak"),
-            (&|fields| set(fields, "mode", "cancel"), "said no"),
-            (&|fields| set(fields, "ns", "http://openid.net/signon/1.1"), "OpenID 2.0"),
+            (&|fields| unsigned(fields, "claimed_id"), "did not prove who you are"),
+            (&|fields| unsigned(fields, "return_to"), "did not prove who you are"),
+            (&|fields| set(fields, "return_to", "https://evil.example/"), "did not prove who you are"),
+            (&|fields| set(fields, "response_nonce", "2005-05-15T17:11:51Z"), "did not prove who you are"),
+            (&|fields| set(fields, "op_endpoint", "https://other.example.com/endpoint"), "did not prove who you are"),
+            (&|fields| set(fields, "claimed_id", "http://eve.example.com/"), "did not prove who you are"),
+            (&|fields| set(fields, "identity", "https://op.example.com/eve"), "did not prove who you are"),
+            (&|fields| set(fields, "mode", "cancel"), "You did not allow it"),
+            (&|fields| set(fields, "ns", "http://openid.net/signon/1.1"), "did not prove who you are"),
         ];
         for (number, (change, words)) in changes.into_iter().enumerate() {
             let mut fields = depart(&t, &guest, &format!("n{number}")).await;
@@ -190,12 +190,12 @@ on_both_databases! {
             change(&mut fields);
             sign(&made, &fields);
             let answer = back(&guest, &return_to, &fields).await;
-            assert!(answer.is_error_page() && answer.text.contains(words), "{words}: {answer:?}");
+            assert!(answer.is_setback() && answer.text.contains(words), "{words}: {answer:?}");
         }
         // The provider never made it.
         let fields = depart(&t, &guest, "forged").await;
         let answer = back(&guest, &fields["openid.return_to"], &fields).await;
-        assert!(answer.is_error_page() && answer.text.contains("its own"), "{answer:?}");
+        assert!(answer.is_setback() && answer.text.contains("did not prove who you are"), "{answer:?}");
         assert!(t.people().await.is_empty());
     }
 }
@@ -208,7 +208,7 @@ on_both_databases! {
         assert!(moved.header("location").contains("openid.claimed_id=http%3A%2F%2Fada.example.com%2F"), "{moved:?}");
         for typed in ["", "%3Dxri", "inner.example.com", "127.0.0.1", "[::1]", "loop.example.com", "huge.example.com", "slow.example.com", "down.example.com", "ada.example.com/nothing"] {
             let answer = guest.get(&format!("login/openid/?openid_identifier={typed}")).await;
-            assert!(answer.is_error_page(), "{typed}: {answer:?}");
+            assert!(answer.is_setback(), "{typed}: {answer:?}");
         }
     }
 }

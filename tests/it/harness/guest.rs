@@ -220,6 +220,14 @@ impl Answer {
     }
 
     /// Whether this is a page of ours that refuses, and leads nowhere.
+    /// A page that says what went wrong, whoever's fault it is.
+    pub fn is_setback(&self) -> bool {
+        (400..600).contains(&self.status)
+            && self.header("location").is_empty()
+            && self.header("content-type").starts_with("text/html")
+            && self.text.contains("role=\"alert\"")
+    }
+
     pub fn is_error_page(&self) -> bool {
         (400..500).contains(&self.status)
             && self.header("location").is_empty()

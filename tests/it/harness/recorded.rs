@@ -127,6 +127,14 @@ impl Recorded {
             members.insert("id_token".into(), self.sign(scene, scene.claims(nonce)).into());
         }
         match &scene.entry.token.answer {
+            // `{ours: theirs, …}`: the members have other names there.
+            Some(path) if path.source().starts_with('{') => {
+                let pairs = path.source().trim_matches(['{', '}']).split(',');
+                let pairs = pairs.filter_map(|pair| pair.split_once(':'));
+                let named = pairs
+                    .filter_map(|(ours, theirs)| Some((theirs.trim().to_owned(), answer.get(ours.trim())?.clone())));
+                Value::Object(named.collect())
+            }
             Some(path) => {
                 let mut outer = Map::new();
                 put(&mut outer, path.source(), answer);

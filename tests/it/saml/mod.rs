@@ -97,6 +97,7 @@ fn a_signed_assertion_and_a_signed_response_are_believed() {
             email: Some("ada@example.com".into()),
             first_name: Some("Ada".into()),
             last_name: Some("Lovelace".into()),
+            full_name: Some("Ada Lovelace".into()),
             ..Profile::default()
         };
         assert_eq!(world.ours.profile(&who).unwrap(), expected);
