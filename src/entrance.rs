@@ -112,11 +112,16 @@ pub async fn finish(
     if let Some(email) = waiting.asked_email() {
         profile.email = Some(email.to_owned());
         profile.email_verified = true;
+        // Of the form that asks for nothing else, the address is the identifier.
+        if profile.uid.is_empty() {
+            profile.uid = user::email_key(email);
+        }
     }
     let judged = hooks::ask(cx, provider.name(), &profile, None).await?;
+    let uid = judged.uid.clone();
     let finished = waiting::finish(cx, secret, &provider.policy, profile.email.as_deref(), judged).await?;
-    if let Some((linked, waiting)) = &finished {
-        tell(cx, provider.name(), &waiting.profile.uid, linked, true).await;
+    if let Some((linked, _)) = &finished {
+        tell(cx, provider.name(), &uid, linked, true).await;
     }
     Ok(finished)
 }

@@ -161,8 +161,8 @@ impl Builder {
             Hooks::new(&settings, functions).map_err(|(key, sentence)| OpenError::new(&key, sentence))?;
         let upstream = Upstream::new(&settings, clock.clone()).map_err(OpenError)?;
         let mailer = Mailer::new(&settings.mail).map_err(|(key, sentence)| OpenError::new(key, sentence))?;
-        if let Some(provider) = upstream.providers().find(|provider| provider.policy.needs_mail() && !mailer.is_there())
-        {
+        let needs_mail = |provider: &&upstream::Provider| provider.policy.needs_mail() || provider.is_by_mail();
+        if let Some(provider) = upstream.providers().find(needs_mail).filter(|_| !mailer.is_there()) {
             let sentence = format!(
                 "must be set: people who come by {} may have to prove an address (require_email, force_email_validation)",
                 provider.name()

@@ -240,7 +240,9 @@ fn show_sent(cx: &Context, visitor: &Visitor, waiting: &Waiting, error: Option<&
 }
 
 fn show(cx: &Context, visitor: &Visitor, template: &'static str, waiting: &Waiting, mut context: Value) -> Response {
-    let provider = cx.upstream.provider(&waiting.provider).map_or(waiting.provider.as_str(), Provider::title);
+    let provider = cx.upstream.provider(&waiting.provider);
+    context["is_form"] = provider.is_some_and(Provider::is_by_mail).into();
+    let provider = provider.map_or(waiting.provider.as_str(), Provider::title);
     context["action"] = PAGE.into();
     context["provider"] = provider.into();
     Page::new(template, context).show(cx, visitor)

@@ -15,14 +15,15 @@ use serde_json::{Map, Value, json};
 use vestibule_protocol::jwt::encode_part;
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Reason, pkce};
 
-use super::cookie;
 use super::destination::CONNECTIONS;
 use super::page::{self, Page};
 use super::setback::{Kind, Setback, login_url};
 use super::visitor::{Form, Visitor, see_other};
+use super::{cookie, email};
 use crate::context::{Context, Ctx, random};
+use crate::protocol::provider::Protocol;
 use crate::store::user::User;
-use crate::upstream::{self, Departure, Going, Provider};
+use crate::upstream::{self, Departure, Going, Identified, Provider};
 
 /// How long somebody may take at the provider, in seconds.
 pub(super) const JOURNEY: u64 = 900;
@@ -92,6 +93,9 @@ pub(super) async fn begin(
         Ok(begun) => begun,
         Err(error) => return Setback::from(error).show(&cx, &visitor, cx.upstream.provider(&backend)),
     };
+    if provider.protocol() == Protocol::Form {
+        return by_form(&cx, &visitor, provider, &params).await;
+    }
     // Whoever wants to sign in as somebody else connects nothing.
     let user = visitor.session.as_ref().map(|session| &session.user);
     let user = user.filter(|_| params.get("prompt") != Some("login"));
@@ -99,6 +103,17 @@ pub(super) async fn begin(
         Some(user) if !cookie::is_led_from_here(&headers) => ask(&cx, &visitor, provider, &params, user),
         user => go(&cx, &visitor, provider, &params, user).await,
     }
+}
+
+/// The forms of our own: a username and its password, or an address that a mail proves.
+async fn by_form(cx: &Context, visitor: &Visitor, provider: &Provider, params: &Params) -> Response {
+    let next = next(provider, params);
+    if !provider.is_by_mail() {
+        let query = query_of([("next", next)].into_iter().filter(|(_, next)| !next.is_empty()));
+        return see_other(&format!("/account/sign-in?{query}"));
+    }
+    let begun = email::begin(cx, provider, &Identified::default(), next).await;
+    begun.unwrap_or_else(|error| Setback::from(error).show(cx, visitor, Some(provider)))
 }
 
 /// Whoever is signed in has said that they want to connect the account.

@@ -11,7 +11,7 @@ use vestibule_protocol::{ErrorCode, OAuthError, Profile, TokenDigest, hex};
 use super::link::{self, Arrival, Arrived, Linked};
 use crate::context::{Context, random};
 use crate::settings::Policy;
-use crate::store::{attempt, pending, user};
+use crate::store::{association, attempt, pending, user};
 
 /// How long a sign-in waits after its last mail, in seconds.
 const PATIENCE: i64 = 7 * 86_400;
@@ -157,7 +157,7 @@ pub async fn ask(
             return Err(OAuthError { retry_after: u32::try_from(until - now).ok(), ..error });
         }
     }
-    let is_taken = link::is_email_taken(cx, email, policy).await?;
+    let is_taken = link::is_email_taken(cx, email, policy).await? && !is_own_account(cx, secret, email).await?;
     let (token, code) = (encode_part(&random::<32>()), new_code());
     let link = Linking { sign_in: secret.to_owned(), email: email.to_owned() };
     let link = seal(cx, ADDRESS, &link)?;
@@ -169,6 +169,14 @@ pub async fn ask(
         return Ok(None);
     }
     Ok(Some(if is_taken { Letter::HasAccount } else { Letter::Prove { token, code } }))
+}
+
+/// Whether the address is itself what its owner signs in by here, and did before.
+async fn is_own_account(cx: &Context, secret: &str, email: &str) -> Result<bool, OAuthError> {
+    let Some(waiting) = find(cx, secret).await?.filter(|waiting| waiting.profile.uid.is_empty()) else {
+        return Ok(false);
+    };
+    Ok(association::find(&cx.db, &waiting.provider, &user::email_key(email)).await?.is_some())
 }
 
 /// What the link of a mail asks. `None`: it is unknown, was used, or is too old, or a later mail stands in for it.

@@ -107,7 +107,7 @@ pub enum Credential {
 }
 
 /// Who it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Identified {
     /// What the provider says of the person.
     pub profile: Profile,

@@ -122,6 +122,11 @@ impl Provider {
         &self.entry.title
     }
 
+    /// Whether it is the form of our own that a mailed address opens.
+    pub fn is_by_mail(&self) -> bool {
+        self.entry.protocol == Protocol::Form && self.entry.claims.uid.source() == "email"
+    }
+
     /// What it speaks.
     pub fn protocol(&self) -> Protocol {
         self.entry.protocol

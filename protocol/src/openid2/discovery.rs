@@ -52,7 +52,7 @@ fn of_xrds(root: Node<'_, '_>) -> Vec<Service> {
     let named =
         |node: &Node<'_, '_>, name: &str| node.tag_name().name() == name && node.tag_name().namespace() == Some(XRD);
     // Yadis §7: the last one counts.
-    let Some(description) = root.children().filter(|node| named(node, "XRD")).last() else { return Vec::new() };
+    let Some(description) = root.children().rfind(|node| named(node, "XRD")) else { return Vec::new() };
     let priority =
         |node: &Node<'_, '_>| node.attribute("priority").and_then(|text| text.trim().parse().ok()).unwrap_or(u32::MAX);
     let text = |node: Node<'_, '_>| node.text().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());

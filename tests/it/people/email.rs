@@ -373,3 +373,51 @@ on_both_databases! {
         assert!(post.only_to("ada@example.com").contains("Sie melden sich bei Vestibule mit GitHub an."));
     }
 }
+
+on_both_databases! {
+    async fn the_form_of_our_own_takes_an_address_and_a_mailed_code(setup: Setup) {
+        let post = Post::with(setup, |setup| {
+            for form in ["email", "username"] {
+                setup.provider(form).enabled = Some(true);
+            }
+        })
+        .await;
+        let enter = async |address: &str, mails: usize| {
+            let guest = Guest::new(&post.t);
+            let page = guest.open("login/email?next=/account/sessions").await;
+            assert!(page.text.contains("with your e-mail address"), "{page:?}");
+            guest.submit(&page.form(), &[("email", address)]).await;
+            let sent = post.to(address);
+            assert_eq!(sent.len(), mails);
+            (guest, sent)
+        };
+
+        // Whoever has no account gets one, and comes back to it.
+        let (guest, sent) = enter("Ada@example.com", 1).await;
+        let page = guest.open("/account/email").await;
+        let wrong = guest.submit(&page.form(), &[("code", "00000000")]).await;
+        assert_eq!((wrong.status, guest.cookie("vestibule_session")), (400, None), "{wrong:?}");
+        let there = guest.submit_only(&page.form(), &[("code", &code(&sent[0]))]).await;
+        assert_eq!(there.header("location"), "/account/sessions", "{there:?}");
+        let ada = post.t.people().await.remove(0);
+        assert_eq!((ada.email.as_str(), ada.email_verified), ("Ada@example.com", true));
+        let (again, sent) = enter("Ada@example.com", 2).await;
+        let codes: Vec<String> = sent.iter().map(|mail| code(mail)).collect();
+        let page = again.open("/account/email").await;
+        for code in codes {
+            again.submit(&page.form(), &[("code", &code)]).await;
+        }
+        assert!(again.cookie("vestibule_session").is_some());
+        assert_eq!(post.t.people().await.len(), 1);
+        // An account that came to be otherwise is not opened by a mail alone.
+        post.t.person_with(NewUser { username: "eve".into(), email: "eve@example.com".into(), email_verified: true, ..NewUser::default() }).await;
+        let (_, sent) = enter("eve@example.com", 1).await;
+        assert!(!sent[0].contains("/account/email/confirm"), "{sent:?}");
+        // The other form is the page that has a password.
+        let guest = Guest::new(&post.t);
+        let page = guest.get("login/username?next=/account/sessions").await;
+        assert_eq!(page.header("location"), "/account/sign-in?next=%2Faccount%2Fsessions");
+        let app = post.t.app(&[ConvertToken]).await;
+        assert_eq!(post.t.convert(&app, "email", "ada@example.com").await.field("reason"), "wrong_token_kind");
+    }
+}
