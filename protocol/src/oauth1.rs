@@ -4,6 +4,12 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rsa::PrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey as _;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::DecodePrivateKey as _;
+use rsa::signature::{SignatureEncoding as _, Signer as _};
+use sha1::Sha1;
 use url::Url;
 
 use crate::provider::SignatureMethod;
@@ -30,7 +36,8 @@ pub fn base_string<'a>(method: &str, url: &Url, params: impl IntoIterator<Item =
     [method.to_ascii_uppercase(), encoded(&place), encoded(&normalized.join("&"))].join("&")
 }
 
-/// The signature of a base string (§3.4.2, §3.4.4). `None`: by a private key (§3.4.3), which is none of these two secrets.
+/// The signature of a base string (§3.4.2 to §3.4.4). For RSA-SHA1 the client secret is the private key in PEM; `None`: it is
+/// no key.
 pub fn signature(method: SignatureMethod, base: &str, client_secret: &str, token_secret: &str) -> Option<String> {
     let key = format!("{}&{}", encoded(client_secret), encoded(token_secret));
     let mac = |algorithm| {
@@ -41,8 +48,21 @@ pub fn signature(method: SignatureMethod, base: &str, client_secret: &str, token
         SignatureMethod::HmacSha1 => mac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
         SignatureMethod::HmacSha256 => mac(hmac::HMAC_SHA256),
         SignatureMethod::Plaintext => Some(key),
-        SignatureMethod::RsaSha1 => None,
+        SignatureMethod::RsaSha1 => {
+            // aws-lc-rs signs nothing with SHA-1; this crate's exponentiation takes the same time whatever the key.
+            let signature = SigningKey::<Sha1>::new(private_key(client_secret)?).try_sign(base.as_bytes()).ok()?;
+            Some(STANDARD.encode(signature.to_bytes()))
+        }
     }
+}
+
+/// Whether a text is a private key to sign by RSA-SHA1 with: PKCS #8 or PKCS #1 in PEM.
+pub fn is_private_key(pem: &str) -> bool {
+    private_key(pem).is_some()
+}
+
+fn private_key(pem: &str) -> Option<PrivateKey> {
+    PrivateKey::from_pkcs8_pem(pem).ok().or_else(|| PrivateKey::from_pkcs1_pem(pem).ok())
 }
 
 /// The value of the `Authorization` header (§3.5.1).
@@ -113,7 +133,32 @@ mod tests {
         assert_eq!(signed(SignatureMethod::HmacSha1).as_deref(), Some("MdpQcU8iPSUjWoN/UDMsK2sui9I="));
         assert_eq!(signed(SignatureMethod::Plaintext).as_deref(), Some("kd94hf93k423kf44&pfkkdhi9sl3r4s00"));
         assert_ne!(signed(SignatureMethod::HmacSha256), signed(SignatureMethod::HmacSha1));
-        assert_eq!(signed(SignatureMethod::RsaSha1), None);
+        assert_eq!(signed(SignatureMethod::RsaSha1), None, "no key");
+    }
+
+    #[test]
+    fn what_is_signed_by_rsa_the_public_key_verifies() {
+        use aws_lc_rs::encoding::AsDer as _;
+        use aws_lc_rs::rsa::{KeyPair, KeySize};
+        use aws_lc_rs::signature::{
+            self, KeyPair as _, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey,
+        };
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let lines = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> = lines.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+
+        assert!(super::is_private_key(&pem) && !super::is_private_key("secret"));
+        let made = signature(SignatureMethod::RsaSha1, "base", &pem, "any").unwrap();
+
+        let public = signature::RsaKeyPair::from_pkcs8(der.as_ref()).unwrap();
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, public.public_key().as_ref());
+        key.verify(b"base", &STANDARD.decode(&made).unwrap()).unwrap();
+        assert!(key.verify(b"other", &STANDARD.decode(&made).unwrap()).is_err());
     }
 
     #[test]

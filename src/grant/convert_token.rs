@@ -96,7 +96,7 @@ async fn not_before(
 ) -> Result<Identified, OAuthError> {
     let identified = arrived?;
     if let Some((digest, expires_at)) = &identified.once
-        && !seen::is_first(&cx.db, digest.clone(), *expires_at).await?
+        && !seen::is_first(&cx.db, *digest, *expires_at).await?
     {
         let sentence = format!("This answer of {} was used before. Start the sign-in again.", provider.title());
         return Err(OAuthError::invalid_grant(sentence).with_reason(Reason::CodeRejected));

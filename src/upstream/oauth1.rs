@@ -59,9 +59,9 @@ pub(super) fn sign(
 /// The key that is wrong or missing.
 pub(super) fn check(provider: &Provider) -> Result<(), String> {
     let endpoints = &provider.entry.endpoints;
-    if provider.entry.oauth1.signature == SignatureMethod::RsaSha1 {
-        let why = "RSA-SHA1 is not supported: no implementation that keeps the key safe signs with SHA-1";
-        return Err(format!("`oauth1.signature`: {why}"));
+    let signs_by_key = provider.entry.oauth1.signature == SignatureMethod::RsaSha1;
+    if signs_by_key && !oauth1::is_private_key(provider.secret().unwrap_or_default()) {
+        return Err("`client_secret` is no private key: RSA-SHA1 wants one, PKCS #8 or PKCS #1 in PEM".to_owned());
     }
     for (key, endpoint) in
         [("request_token", &endpoints.request_token), ("authorize", &endpoints.authorize), ("token", &endpoints.token)]

@@ -112,11 +112,11 @@ pub(super) fn needs_client_secret(entry: &Entry) -> bool {
         Apple, Discourse, Draugiem, FacebookApp, LastFm, LoginRadius, MediaWiki, Odnoklassniki, OdnoklassnikiApp,
         Shopify, SignedRequest, VkApp, VkOpenapi,
     };
-    match of(entry) {
-        Some(Apple | Discourse | Draugiem | FacebookApp | LastFm | LoginRadius | MediaWiki | Odnoklassniki) => true,
-        Some(OdnoklassnikiApp | Shopify | SignedRequest | VkApp | VkOpenapi) => true,
-        _ => false,
-    }
+    let signs = matches!(
+        of(entry),
+        Some(Apple | Discourse | Draugiem | FacebookApp | LastFm | LoginRadius | MediaWiki | Odnoklassniki)
+    );
+    signs || matches!(of(entry), Some(OdnoklassnikiApp | Shopify | SignedRequest | VkApp | VkOpenapi))
 }
 
 /// Whether everything is there that the quirk needs.
