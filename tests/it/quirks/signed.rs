@@ -1,6 +1,7 @@
 //! Providers that sign their answer: Telegram and Discourse.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use vestibule::settings::ProviderSettings;
 
 use super::{converter, form, hmac_hex, is_signed_in, query, refused_at_start, set_out};
 use crate::harness::guest::Guest;
-use crate::harness::scripted::{Asked, value};
+use crate::harness::scripted::{Asked, Scripted, told, value};
 use crate::harness::{Setup, Test, enabled, on_both_databases};
 
 const BOT: &str = "42:AAF-the-bots-own";
@@ -289,5 +290,38 @@ on_both_databases! {
         assert!(t.people().await.is_empty() && !is_signed_in(&guest).await);
         let app = converter(&t).await;
         assert_eq!(t.convert(&app, "discourse", &json!({"external_id": "42"}).to_string()).await.status, 400);
+    }
+}
+
+on_both_databases! {
+    async fn facebooks_signed_request_is_good_once_however_its_signature_is_written(setup: Setup) {
+        let mut setup = setup;
+        let host = Scripted::start(|asked| match (asked.path.as_str(), asked.query("access_token").as_str()) {
+            ("/v24.0/me", "its-token") => told(200, r#"{"id": "110", "name": "Ada Lovelace"}"#),
+            _ => told(400, r#"{"error": {"code": 190}}"#),
+        });
+        let host = host.await;
+        setup.settings.outbound.origin_map.extend(host.origin_map(&["https://graph.facebook.com"]));
+        setup.settings.providers.insert("facebook-app".into(), enabled("our-app", "our-secret"));
+        let t = setup.start().await;
+        let request = json!({
+            "algorithm": "HMAC-SHA256", "issued_at": t.clock.now(), "user_id": "110", "oauth_token": "its-token",
+        });
+        let payload = URL_SAFE_NO_PAD.encode(request.to_string());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"our-secret");
+        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, payload.as_bytes()));
+        let launch = async |guest: &Guest<'_>, signature: &str| {
+            guest.comes_from_elsewhere();
+            guest.post("complete/facebook-app/", &[("signed_request", &format!("{signature}.{payload}"))]).await
+        };
+        let guest = Guest::new(&t);
+        let answer = launch(&guest, &signature).await;
+        assert!(answer.status == 303 && is_signed_in(&guest).await, "{answer:?}");
+        for again in [signature.clone(), format!("{signature}="), format!("{signature}==")] {
+            let thief = Guest::new(&t);
+            let answer = launch(&thief, &again).await;
+            assert!(answer.is_setback() && !is_signed_in(&thief).await, "{again}: {answer:?}");
+            assert_eq!(answer.setback().1, "code_rejected");
+        }
     }
 }
