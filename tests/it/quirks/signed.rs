@@ -12,6 +12,8 @@ use crate::harness::guest::Guest;
 use crate::harness::scripted::{Asked, Scripted, told, value};
 use crate::harness::{Setup, Test, enabled, on_both_databases};
 
+type Members = Vec<(String, String)>;
+
 const BOT: &str = "42:AAF-the-bots-own";
 const FORUM_SECRET: &str = "the-forums-secret";
 
@@ -25,7 +27,7 @@ fn with_telegram(setup: &mut Setup, starts_there: bool) {
 }
 
 /// The members with the hash that this key makes of them.
-fn hashed(members: &[(&str, &str)], key: &[u8]) -> Vec<(String, String)> {
+fn hashed(members: &[(&str, &str)], key: &[u8]) -> Members {
     let mut lines: Vec<String> = members.iter().map(|(name, value)| format!("{name}={value}")).collect();
     lines.sort();
     let hash = hmac_hex(key, &lines.join("\n"));
@@ -38,12 +40,12 @@ fn bots_key(token: &str) -> Vec<u8> {
 }
 
 /// What the bot's Telegram signs for this second.
-fn ada(at: i64) -> Vec<(String, String)> {
+fn ada(at: i64) -> Members {
     let at = at.to_string();
     hashed(&[("id", "101"), ("first_name", "Ada"), ("username", "ada"), ("auth_date", &at)], &bots_key(BOT))
 }
 
-fn with(mut members: Vec<(String, String)>, name: &str, value: &str) -> Vec<(String, String)> {
+fn with(mut members: Members, name: &str, value: &str) -> Members {
     members.retain(|(own, _)| own != name);
     members.push((name.to_owned(), value.to_owned()));
     members
@@ -100,11 +102,11 @@ on_both_databases! {
         let no_date = hashed(&members[..2], &bots_key(BOT));
         let no_hash: Vec<_> = ada(now).into_iter().filter(|(name, _)| name != "hash").collect();
         // One signed text, two sets of members.
-        let folded = format!("Ada\nid=101\nusername=ada");
+        let folded = "Ada\nid=101\nusername=ada".to_owned();
         let two_ways = hashed(&[("auth_date", &at), ("first_name", "Ada"), ("id", "101"), ("username", "ada")], &bots_key(BOT));
         let hash = value(&two_ways, "hash");
         let two_ways = vec![("auth_date".into(), at.clone()), ("first_name".into(), folded), ("hash".into(), hash)];
-        let cases: [(&str, Vec<(String, String)>, &str); 12] = [
+        let cases: [(&str, Members, &str); 12] = [
             ("a hash of nothing", with(ada(now), "hash", &"0".repeat(64)), "code_rejected"),
             ("no hash", no_hash, "invalid_request"),
             ("another bot's key", hashed(&members, &bots_key("43:other")), "code_rejected"),
@@ -135,7 +137,7 @@ on_both_databases! {
         let within = in_one_piece(&with(ada(now), "redirect_state", &state));
         assert!(guest.get(&way_back(&others, &within)).await.is_setback());
         // Nobody asked for it, and `starts_there` is not set.
-        let query: Vec<(String, String)> = ada(now);
+        let query: Members = ada(now);
         let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(Guest::new(&t).get(&format!("complete/telegram/?{}", form(&pairs))).await.setback().1, "not_begun_here");
         assert!(t.people().await.is_empty() && !is_signed_in(&guest).await);
@@ -148,7 +150,7 @@ on_both_databases! {
         with_telegram(&mut setup, true);
         let t = setup.start().await;
         let now = t.clock.now();
-        let from_widget = async |guest: &Guest<'_>, members: Vec<(String, String)>| {
+        let from_widget = async |guest: &Guest<'_>, members: Members| {
             let pairs: Vec<(&str, &str)> = members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             guest.get(&format!("complete/telegram/?{}", form(&pairs))).await
         };
