@@ -37,6 +37,7 @@ mod passwords;
 mod people;
 mod provider_pages;
 mod provider_tokens;
+mod quirks;
 mod reference;
 mod refresh;
 mod registration;

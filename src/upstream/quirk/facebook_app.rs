@@ -37,7 +37,9 @@ pub(super) async fn arrive(
     if text("user_id").is_some_and(|id| id != profile.uid) {
         return Err(refuse::two_people(provider));
     }
-    upstream.only_once(provider, signed)?;
+    // What was signed: the signature may have its padding or not.
+    let payload = signed.split_once('.').map_or(signed, |(_, payload)| payload);
+    upstream.only_once(provider, payload)?;
     let expires_at = request.get("expires").and_then(Value::as_i64).filter(|at| *at != 0);
     let tokens = ProviderTokens { access_token: Some(token.to_owned()), expires_at, ..ProviderTokens::default() };
     Ok(Identified { profile, tokens, expires_at, once: None })

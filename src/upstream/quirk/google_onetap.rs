@@ -25,6 +25,8 @@ pub(super) async fn arrive(
     let token = came.params.required("credential")?;
     must_be_fit("credential", token)?;
     let identified = upstream.by_id_token(provider, token, None).await?;
-    upstream.only_once(provider, token)?;
+    // What was signed, not the signature: ECDSA knows two for each.
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    upstream.only_once(provider, signed)?;
     Ok(identified)
 }

@@ -65,6 +65,10 @@ pub(super) fn unpacked(params: Params) -> Result<Params, OAuthError> {
         "false" => Map::from_iter([("error".to_owned(), "access_denied".into())]),
         _ => serde_json::from_slice(&URL_SAFE_NO_PAD.decode(plain).map_err(|_| bad())?).map_err(|_| bad())?,
     };
+    // Without this it would be taken for one that is still behind the `#`.
+    if !["hash", "error"].iter().any(|name| members.contains_key(*name)) {
+        return Err(bad());
+    }
     let text = |value: Value| match value {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
@@ -114,6 +118,7 @@ pub(super) fn arrive_unasked(
 ) -> Result<Identified, OAuthError> {
     let members = verified(provider, came.params, upstream.clock.now(), OLDEST_UNASKED)?;
     let profile = upstream.person_of_known(provider, &Known { id_token: members, ..Known::default() })?.profile;
-    upstream.only_once(provider, came.params.required("hash")?)?;
+    // In either case of its letters it is the same.
+    upstream.only_once(provider, &came.params.required("hash")?.to_ascii_lowercase())?;
     Ok(Identified { profile, tokens: ProviderTokens::default(), expires_at: None, once: None })
 }
