@@ -81,8 +81,8 @@ on_both_databases! {
             ("of tomorrow", 502, "provider_unreachable", hs256(SECRET, &of_ada(&t, "iat", (now + 86_400).into()))),
             ("another consumer", 400, "foreign_audience", hs256(SECRET, &of_ada(&t, "aud", "another".into()))),
             ("no audience", 400, "foreign_audience", hs256(SECRET, &of_ada(&t, "aud", Value::Null))),
-            ("another wiki", 400, "token_rejected", hs256(SECRET, &of_ada(&t, "iss", "https://evil.example".into()))),
-            ("no wiki", 400, "token_rejected", hs256(SECRET, &of_ada(&t, "iss", Value::Null))),
+            ("another wiki", 400, "wrong_token_kind", hs256(SECRET, &of_ada(&t, "iss", "https://evil.example".into()))),
+            ("no wiki", 400, "wrong_token_kind", hs256(SECRET, &of_ada(&t, "iss", Value::Null))),
         ] {
             *identity.lock().unwrap() = said;
             refuses(&round_trip(&Guest::new(&t)).await, status, word, case);
@@ -169,9 +169,12 @@ on_both_databases! {
 
         let answer = t.convert(&app, "keycloak", &key.jwt(&good)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
+        // Keycloak names the key, under a name that is nowhere in the settings.
+        let named = key.sign(&json!({ "alg": "ES256", "typ": "JWT", "kid": "FJ86GcF3jTbNLOco4NvZkUCIUmfYCqoqtOQeMfbhNlE" }), &good);
+        assert_eq!(t.convert(&app, "keycloak", &named).await.status, 200);
         // `azp` is an audience too.
         let by_us = key.jwt(&json!({ "sub": "0ee0eeb8", "aud": "account", "azp": CLIENT_ID, "exp": now + 300, "iat": now }));
-        assert_eq!(t.convert(&app, "keycloak", &by_us).await.status, 200);
+        let answer = t.convert(&app, "keycloak", &by_us).await; assert_eq!(answer.status, 200, "{answer:?}");
         *token.lock().unwrap() = key.jwt(&good);
         let guest = Guest::new(&t);
         let there = depart(&guest, "login/keycloak/").await;

@@ -75,11 +75,13 @@ on_both_databases! {
         refuses(&guest.get("login/twilio/").await, 403, "connect_only", "nobody is signed in");
         guest.enter("ada").await;
         guest.comes_from_here();
-        for number in ["AC1", "", "CNc65ea16c9ebd4d4684edf814995b27e0", "ACc65ea16c9ebd4d4684edf814995b27e0'"] {
+        for number in ["AC1", "CNc65ea16c9ebd4d4684edf814995b27e0", "ACc65ea16c9ebd4d4684edf814995b27e0'"] {
             let there = depart(&guest, "login/twilio/").await;
             let back = guest.get(&way_back(&there, &format!("AccountSid={number}"))).await;
             refuses(&back, 400, "code_rejected", number);
         }
+        let there = depart(&guest, "login/twilio/").await;
+        refuses(&guest.get(&query(&there, "cb")).await, 400, "invalid_request", "no number");
         let there = depart(&guest, "login/twilio/").await;
         assert!(there.starts_with("https://www.twilio.com/authorize/our-client?cb=http"), "{there}");
         // Who set out must still be signed in: else the number would sign somebody in.

@@ -134,7 +134,7 @@ fn loginradius(asked: &Asked) -> Told {
         "/api/v2/access_token" if asked.query("token") == "its-token" && asked.query("secret") == SECRET => {
             told(200, r#"{"access_token": "adas-token", "expires_in": "2026-01-01"}"#)
         }
-        "/api/v2/access_token" => told(403, r#"{"ErrorCode": 905, "Message": "The token is invalid"}"#),
+        "/api/v2/access_token" => told(400, r#"{"ErrorCode": 905, "Message": "The token is invalid"}"#),
         "/api/v2/userprofile" if asked.query("access_token") == "adas-token" => told(
             200,
             r#"{"ID": "76b4", "Provider": "google", "NickName": "ada", "FullName": "Ada Lovelace",
