@@ -11,7 +11,7 @@ use super::{CLIENT_ID, SECRET, depart, hmac_sha256, is_signed_in, owner, posted,
 use crate::harness::guest::Guest;
 use crate::harness::key::{ClientKey, encode};
 use crate::harness::scripted::{Asked, Told, told};
-use crate::harness::{Setup, Test, on_both_databases};
+use crate::harness::{Answer, Setup, Test, on_both_databases};
 
 fn hs256(secret: &str, claims: &Value) -> String {
     let header = json!({ "alg": "HS256", "typ": "JWT" });
@@ -52,7 +52,7 @@ fn of_ada(t: &Test, name: &str, value: Value) -> Value {
 }
 
 /// Goes to the wiki and back.
-async fn round_trip(guest: &Guest<'_>) -> crate::harness::Answer {
+async fn round_trip(guest: &Guest<'_>) -> Answer {
     let there = depart(guest, "login/mediawiki/").await;
     assert!(there.starts_with("https://meta.wikimedia.org/w/index.php?title=Special:Oauth/authenticate&"), "{there}");
     assert_eq!(
@@ -173,8 +173,11 @@ on_both_databases! {
         let named = key.sign(&json!({ "alg": "ES256", "typ": "JWT", "kid": "FJ86GcF3jTbNLOco4NvZkUCIUmfYCqoqtOQeMfbhNlE" }), &good);
         assert_eq!(t.convert(&app, "keycloak", &named).await.status, 200);
         // `azp` is an audience too.
-        let by_us = key.jwt(&json!({ "sub": "0ee0eeb8", "aud": "account", "azp": CLIENT_ID, "exp": now + 300, "iat": now }));
-        let answer = t.convert(&app, "keycloak", &by_us).await; assert_eq!(answer.status, 200, "{answer:?}");
+        let by_us = key.jwt(&json!({ "sub": "0ee0eeb8", "aud": "account", "azp": CLIENT_ID, "typ": "Bearer", "exp": now + 300 }));
+        assert_eq!(t.convert(&app, "keycloak", &by_us).await.status, 200);
+        // Whoever it is for, an ID token is no access token.
+        let id_token = key.jwt(&of_realm(&t, "typ", "ID".into()));
+        assert_eq!(t.convert(&app, "keycloak", &id_token).await.refusal(), "400 invalid_grant wrong_token_kind");
         *token.lock().unwrap() = key.jwt(&good);
         let guest = Guest::new(&t);
         let there = depart(&guest, "login/keycloak/").await;
