@@ -75,7 +75,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The key with this `kid` that fits the algorithm and the claims' issuer; without a `kid`, the only one that fits.
+    /// The key with this `kid` that fits the algorithm and the claims' issuer; without a `kid`, the only one that fits. A key
+    /// that is alone and has no name is meant by any `kid`: there is nothing to choose (RFC 7517 §4.5).
     pub(crate) fn find(
         &self,
         kid: Option<&str>,
@@ -83,7 +84,8 @@ impl KeySet {
         claims: &Map<String, Value>,
     ) -> Option<&DecodingKey> {
         let mut fitting = self.keys.iter().filter(|key| key.can_verify(algorithm) && key.is_for(claims));
-        match kid {
+        let is_alone = matches!(self.keys.as_slice(), [only] if only.kid.is_none());
+        match kid.filter(|_| !is_alone) {
             Some(kid) => fitting.find(|key| key.kid.as_deref() == Some(kid)).map(|found| &found.key),
             None => match (fitting.next(), fitting.next()) {
                 (Some(only), None) => Some(&only.key),

@@ -327,7 +327,10 @@ fn refusal(
 ) -> OAuthError {
     let rules = &provider.entry.errors;
     let means = answer.meaning();
-    let word = members.and_then(|members| members.get("error")).and_then(Value::as_str).unwrap_or_default();
+    let error = members.and_then(|members| members.get("error"));
+    let word = error.and_then(Value::as_str).unwrap_or_default();
+    // Where errors have numbers, the entry knows those that are our own fault.
+    let is_numbered = rules.misconfigured.is_some() && error.is_some_and(Value::is_number);
     let excerpt = answer.excerpt();
     if answer.exhausted || means(&rules.busy) {
         return refuse::provider_down(provider, excerpt);
@@ -340,7 +343,7 @@ fn refusal(
             refuse::misconfigured(provider, excerpt)
         }
         ("server_error" | "temporarily_unavailable", _) | (_, 500..) => refuse::provider_down(provider, excerpt),
-        ("", 401 | 403) => refuse::misconfigured(provider, excerpt),
+        ("", 401 | 403) if !is_numbered => refuse::misconfigured(provider, excerpt),
         (_, 200..300 | 400..500) => rejected(provider, excerpt),
         _ => refuse::bad_answer(provider, excerpt),
     }

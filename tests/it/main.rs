@@ -26,6 +26,7 @@ mod exchange;
 mod hooks;
 mod house;
 mod id_tokens;
+mod launches;
 mod manual;
 mod oauth1;
 mod openid;

@@ -93,3 +93,22 @@ fn a_key_of_one_issuer_signs_for_no_other() {
     assert!(!is_signed(&jwks("https://login.example/ours/v2.0"), &without));
     assert!(Jwt::parse(&ours).unwrap().algorithm() == Some(Algorithm::ES256));
 }
+
+#[test]
+fn a_key_that_is_alone_and_has_no_name_is_meant_by_any() {
+    let random = SystemRandom::new();
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let header = B64.encode(json!({ "alg": "ES256", "kid": "its-name" }).to_string());
+    let message = format!("{header}.{}", B64.encode(json!({ "sub": "1" }).to_string()));
+    let token = format!("{message}.{}", B64.encode(pair.sign(&random, message.as_bytes()).unwrap()));
+    assert!(is_signed(&KeySet::of_public_key(&STANDARD.encode(der(pair.public_key()))).unwrap(), &token));
+
+    let point = pair.public_key().as_ref();
+    let jwk = |name: serde_json::Value| json!({ "kty": "EC", "crv": "P-256", "x": B64.encode(&point[1..33]), "y": B64.encode(&point[33..65]), "kid": name });
+    let is_good = |keys: &[serde_json::Value]| {
+        is_signed(&KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap(), &token)
+    };
+    assert!(is_good(&[jwk(json!(null))]) && is_good(&[jwk("its-name".into())]));
+    // One of another name is not meant, nor one of several that have none.
+    assert!(!is_good(&[jwk("another".into())]) && !is_good(&[jwk(json!(null)), jwk("another".into())]));
+}
