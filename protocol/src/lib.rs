@@ -13,6 +13,7 @@ pub mod client_metadata;
 pub mod dpop;
 pub mod error;
 pub mod grant_type;
+pub mod instant;
 pub mod jose;
 pub mod jwk;
 pub mod jwt;

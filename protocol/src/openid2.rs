@@ -12,7 +12,7 @@ use url::Url;
 
 pub use discovery::{Document, Service, Target, read};
 
-use crate::Params;
+use crate::{Params, instant};
 
 /// The version of the protocol, and the namespace of its messages.
 pub const NAMESPACE: &str = "http://specs.openid.net/auth/2.0";
@@ -230,25 +230,7 @@ fn is_this_address(return_to: &str, params: &Params) -> bool {
 
 /// `2005-05-15T17:11:51ZUNIQUE` (§10.1), in seconds since 1970.
 fn nonce_time(nonce: &str) -> Option<i64> {
-    let time = nonce.get(..20)?;
-    let shape = "dddd-dd-ddTdd:dd:ddZ";
-    let fits = time
-        .bytes()
-        .zip(shape.bytes())
-        .all(|(byte, want)| if want == b'd' { byte.is_ascii_digit() } else { byte == want });
-    let number = |from: usize, to: usize| time.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
-    if !fits || !in_range {
-        return None;
-    }
-    // Days since 1970 of the proleptic Gregorian calendar; a year begins in March, so that a leap day is its last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days =
-        365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day
-            - 719_469;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    nonce.get(..20).and_then(instant::read)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use vestibule_protocol::scope::APPLICATIONS_SCOPE;
-use vestibule_protocol::{OAuthError, Scope};
+use vestibule_protocol::{OAuthError, Scope, instant};
 
 use super::authorize::scopes;
 use super::bearer::{person, require_scope};
@@ -36,18 +36,9 @@ pub(super) fn signed_in<'v>(visitor: &'v Visitor, path: &str) -> Result<&'v Sess
 
 /// A moment for people, in UTC.
 pub(super) fn moment(seconds: i64) -> String {
-    // Days since 1970 to year, month and day (Howard Hinnant's `civil_from_days`).
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3_600, rest / 60 % 60)
+    let text = instant::write(seconds);
+    let (date, time) = text.split_once('T').unwrap_or_default();
+    format!("{date} {} UTC", time.get(..5).unwrap_or_default())
 }
 
 pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {

@@ -9,7 +9,6 @@
 mod canonical;
 mod certificate;
 mod encryption;
-mod instant;
 pub(super) mod journey;
 mod metadata;
 mod person;

@@ -11,11 +11,12 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use url::form_urlencoded;
 
+use super::POST_BINDING;
 use super::certificate::OwnKey;
 use super::refusal::Refusal;
 use super::settings::{IdentityProviderSettings, SamlSettings};
 use super::xml::{ASSERTION, PROTOCOL, escaped};
-use super::{POST_BINDING, instant};
+use crate::protocol::instant;
 
 const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
 

@@ -10,12 +10,12 @@ use roxmltree::{Document, Node};
 use super::canonical::canonical;
 use super::certificate::{OwnKey, VerifyingKey};
 use super::encryption::decrypted;
-use super::instant;
 use super::person::SignedIn;
 use super::refusal::Refusal;
 use super::settings::SamlSettings;
 use super::signature::signed_form;
 use super::xml::{self, ASSERTION, PROTOCOL};
+use crate::protocol::instant;
 
 /// Seconds by which the clocks of two machines may differ.
 const SKEW: i64 = 60;

@@ -1,7 +1,7 @@
-//! Instants as SAML writes them (SAML Core §1.3.3): `2026-11-24T14:26:15Z`, always UTC.
+//! Instants as people and XML write them, always in UTC: `2026-11-24T14:26:15Z` (RFC 3339, SAML Core §1.3.3).
 
-/// Seconds since 1970 of an instant; a fraction of a second is left out. `None`: not in the form that SAML wants.
-pub(super) fn read(text: &str) -> Option<i64> {
+/// Seconds since 1970 of an instant; a fraction of a second is left out. `None`: not in this form.
+pub fn read(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
@@ -13,8 +13,8 @@ pub(super) fn read(text: &str) -> Option<i64> {
     Some(days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// An instant as SAML writes it.
-pub(super) fn write(seconds: i64) -> String {
+/// The instant that is so many seconds after the beginning of 1970.
+pub fn write(seconds: i64) -> String {
     let (day, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days since 1970 to year, month and day (Howard Hinnant's `civil_from_days`).
     let shifted = day + 719_468;
@@ -56,7 +56,7 @@ mod tests {
     use super::{read, write};
 
     #[test]
-    fn instants_are_read_as_saml_writes_them() {
+    fn instants_are_read_in_one_form_only() {
         assert_eq!(read("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(read("2026-11-24T14:26:15Z"), Some(1_795_530_375));
         assert_eq!(read("2026-11-24T14:26:15.123Z"), Some(1_795_530_375));
