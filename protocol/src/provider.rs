@@ -262,11 +262,14 @@ impl Entry {
             if check.source == AudienceSource::Request && check.url.is_none() {
                 return Err("audience.url: not set".into());
             }
-            if check.source != AudienceSource::Calls && check.audience.is_none() {
+            let says_valid = check.source == AudienceSource::Request && check.valid.is_some();
+            if check.source != AudienceSource::Calls && check.audience.is_none() && !says_valid {
                 return Err("audience.audience: not set".into());
             }
-            if check.is_setting.as_ref().is_some_and(|setting| !self.settings.contains_key(setting)) {
-                return Err("audience.is_setting: there is no such setting".into());
+            for (key, setting) in [("is_setting", &check.is_setting), ("only_with", &check.only_with)] {
+                if setting.as_ref().is_some_and(|setting| !self.settings.contains_key(setting)) {
+                    return Err(format!("audience.{key}: there is no such setting"));
+                }
             }
         }
         let reads_jwt = self.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Jwt);

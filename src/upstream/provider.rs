@@ -177,7 +177,8 @@ impl Provider {
     /// How it tells for whom an access token was made; not at all, where the operator has not said what must be found there.
     pub(super) fn audience(&self) -> Option<&AudienceCheck> {
         let check = self.entry.audience.as_ref()?;
-        check.is_setting.as_ref().is_none_or(|setting| self.has_value(setting)).then_some(check)
+        let needed = [&check.is_setting, &check.only_with];
+        needed.into_iter().flatten().all(|setting| self.has_value(setting)).then_some(check)
     }
 
     /// What expressions may read of the settings.

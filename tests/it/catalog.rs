@@ -107,7 +107,7 @@ on_both_databases! {
                     _ => wrong.push(format!("{name} by token: {} {:?}", answer.text, recorded.take_wrong())),
                 }
             }
-            let asks = entry.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Request && check.is_setting.is_none());
+            let asks = entry.audience.as_ref().is_some_and(|check| check.source == AudienceSource::Request && check.is_setting.is_none() && check.only_with.is_none());
             if by_token && asks {
                 recorded.play(&scene, None);
                 recorded.say_audience(&scene, "somebody-else");

@@ -93,6 +93,7 @@ pub const ENTRY_KEYS: &[&str] = &[
     "audience.of",
     "audience.method",
     "audience.url",
+    "audience.only_with",
     "audience.basic",
     "audience.bearer",
     "audience.headers.*",

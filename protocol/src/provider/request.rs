@@ -321,6 +321,8 @@ pub struct AudienceCheck {
     pub method: Method,
     /// Where it is asked.
     pub url: Option<Template>,
+    /// Asked only where this setting has a value; otherwise nothing is proven.
+    pub only_with: Option<String>,
     /// Whether our client id and secret go along in an `Authorization: Basic` header.
     #[serde(default)]
     pub basic: bool,
@@ -334,7 +336,8 @@ pub struct AudienceCheck {
     pub json: Option<BTreeMap<String, Template>>,
     /// A form body.
     pub form: Option<BTreeMap<String, Template>>,
-    /// For whom the token was made: a text, or a list of which one must be ours.
+    /// For whom the token was made: a text, or a list of which one must be ours. Without it, `valid` must be true of our
+    /// own application's tokens only.
     pub audience: Option<Expression>,
     /// What must be found there in place of the client id: a setting's name (Kakao has a number beside the key).
     pub is_setting: Option<String>,

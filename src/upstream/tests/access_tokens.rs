@@ -294,3 +294,23 @@ async fn debug_shows_no_token() {
 
     assert!(!format!("{identified:?} {presented:?}").contains("secret"));
 }
+
+#[tokio::test]
+async fn a_question_that_only_our_own_tokens_pass_names_no_client() {
+    let entry = "[providers.yes]\nprotocol = 'oauth2'\nclient_id = 'ours'\nendpoints.userinfo = 'https://login.corp.example/userinfo'\n\
+                 claims.uid = 'sub'\nsettings.key.optional = true\naudience.valid = 'good'\naudience.only_with = 'key'\n\
+                 audience.url = 'https://login.corp.example/check?token={token}'\n";
+    let world = World::with(&format!("{entry}key = 'k'"), "").await;
+    world.stand.json(CORP_USERINFO, 200, json!({"sub": "1"}));
+    let check = "GET /login.corp.example/check";
+
+    world.stand.json(check, 200, json!({"good": true}));
+    assert_eq!(world.token("yes", "t").await.unwrap().profile.uid, "1");
+    for bad in [json!({"good": false}), json!({}), json!({"error": {"error_code": 15}})] {
+        world.stand.json(check, 200, bad.clone());
+        world.refused("yes", "t").await.is(400, Reason::TokenRejected);
+    }
+    let world = World::with(entry, "").await;
+    world.refused("yes", "t").await.is(400, Reason::UnprovenAudience);
+    assert_eq!(world.stand.calls(), 0);
+}
