@@ -21,6 +21,7 @@ use crate::context::{Context, Ctx};
 use crate::entrance;
 use crate::grant::convert_token;
 use crate::identity::link::{Arrived, Linked};
+use crate::protocol::provider::Protocol;
 use crate::store::association;
 use crate::upstream::{self, Declined, Identified, Provider, Return, Unasked};
 
@@ -56,12 +57,18 @@ pub(super) async fn post(
         return end(&cx, &visitor, provider, came).await;
     }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.iter()).finish();
+    let provider = provider_back(&cx, &backend).ok();
+    let too_long = || OAuthError::invalid_request("This answer of the provider is too long.");
+    // Kept only where answers are so long: a stranger's post is not ours to store.
+    let is_long_by_nature = provider.is_some_and(|provider| provider.protocol() == Protocol::Saml);
     let query = match query.len() > MOST_IN_A_QUERY {
-        false => query,
-        true => match posted::keep(&cx, &query).await {
-            Ok(handle) => format!("posted={handle}"),
-            Err(error) => return Setback::from(error).show(&cx, &visitor, provider_back(&cx, &backend).ok()),
-        },
+        false => Ok(query),
+        true if is_long_by_nature => posted::keep(&cx, &query).await.map(|handle| format!("posted={handle}")),
+        true => Err(too_long()),
+    };
+    let query = match query {
+        Ok(query) => query,
+        Err(error) => return Setback::from(error).show(&cx, &visitor, provider),
     };
     see_other(&format!("{}/complete/{backend}/?{query}", cx.settings.mount.trim_end_matches('/')))
 }

@@ -489,6 +489,50 @@ async fn a_person_signs_in_by_saml(engine: Engine) {
     assert!(guest.get(&back(saying.signed(&key))).await.is_error_page());
 }
 
+/// A real response is longer than a query may be, and a post from another site brings no cookie of ours.
+async fn a_long_response_is_posted_and_waits_for_its_browser(engine: Engine) {
+    let (t, key) = served(engine).await;
+    let guest = Guest::new(&t);
+    let there = guest.get("login/saml?idp=work").await.header("location");
+    let mut request = String::new();
+    let packed = STANDARD.decode(parameter(&there, "SAMLRequest")).unwrap();
+    DeflateDecoder::new(&packed[..]).read_to_string(&mut request).unwrap();
+    let id = request.split(" ID=\"").nth(1).unwrap().split('"').next().unwrap();
+    let saying =
+        Saying { recipient: t.url("complete/saml/"), in_response_to: id.to_owned(), now: t.clock.now(), ..good() };
+    let (response, state) = (posted(&saying.signed(&key)), parameter(&there, "RelayState"));
+    let long = "x".repeat(7_000);
+    let form = [("SAMLResponse", response.as_str()), ("RelayState", &state), ("more", &long)];
+
+    let kept = t.post("complete/saml/", &form).await;
+
+    assert_eq!(kept.status, 303, "{kept:?}");
+    let on = kept.header("location");
+    assert!(on.contains("?posted=") && on.len() < 200, "{on}");
+    assert!(Guest::new(&t).get(&on).await.is_error_page(), "another browser");
+    let again = t.post("complete/saml/", &form).await.header("location");
+    guest.open(&again).await;
+    assert_eq!(t.people().await.len(), 1);
+    assert!(guest.cookie("vestibule_session").is_some());
+    // Nobody else's long posts are kept.
+    let refused = t.post("complete/github/", &[("code", &long)]).await;
+    assert!(refused.is_error_page(), "{refused:?}");
+    let metadata = t.http.get(t.url("metadata/saml")).send().await.unwrap();
+    assert_eq!(metadata.headers()["content-type"], "application/samlmetadata+xml");
+    assert!(metadata.text().await.unwrap().contains(&t.url("complete/saml/")));
+    assert_eq!(t.http.get(t.url("metadata/github")).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_response_is_posted_on_sqlite() {
+    a_long_response_is_posted_and_waits_for_its_browser(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_response_is_posted_on_postgresql() {
+    a_long_response_is_posted_and_waits_for_its_browser(Engine::Postgres).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_signs_in_by_saml_on_sqlite() {
     a_person_signs_in_by_saml(Engine::Sqlite).await;
