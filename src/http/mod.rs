@@ -1,6 +1,7 @@
 //! The only room with axum. This page is the whole route table; an endpoint is a file.
 
 mod account;
+mod asset;
 mod authorize;
 mod backends;
 pub mod bearer;
@@ -31,7 +32,6 @@ mod respond;
 mod revoke;
 mod setback;
 mod sign_in;
-mod style;
 mod token;
 mod userinfo;
 mod verify;
@@ -95,7 +95,7 @@ pub fn router(cx: &Ctx) -> Router {
         ("applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
         ("authorized_tokens", get(account::authorized).post(account::withdraw)),
         ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
-        ("style.css", get(style::style)),
+        ("style.css", get(asset::style)),
     ];
     let documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
     let mut well_known: Vec<String> = Vec::new();

@@ -61,9 +61,6 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
 const TRANSLATIONS: &[(&str, &str)] =
     embedded!("translations/en.toml", "translations/de.toml", "translations/fr.toml", "translations/es.toml");
 
-/// The style sheet that is built in.
-pub(super) const STYLE: &str = include_str!("../../assets/style.css");
-
 type Texts = BTreeMap<String, String>;
 
 /// The built-in texts by language.
@@ -88,6 +85,8 @@ pub(super) struct Page {
     pub frames: Vec<String>,
     /// The languages that a client asked for, the best first; they go before the browser's.
     pub ui_locales: String,
+    /// The script that makes it handier, an asset's name; without scripts it does all the same.
+    pub script: Option<&'static str>,
 }
 
 impl Page {
@@ -100,6 +99,7 @@ impl Page {
             form_targets: Vec::new(),
             frames: Vec::new(),
             ui_locales: String::new(),
+            script: None,
         }
     }
 
@@ -132,6 +132,7 @@ impl Page {
         ] {
             context[name] = value.into();
         }
+        context["script_url"] = self.script.map(|name| format!("{mount}/{name}")).into();
         let text = match render(folder, self.template, &context) {
             Ok(text) => text,
             Err(error) => {
@@ -140,8 +141,9 @@ impl Page {
                     .into_response();
             }
         };
-        let script = match self.template {
-            "form_post.html" | "fragment.html" => format!("; script-src 'nonce-{nonce}'"),
+        let script = match (self.template, self.script) {
+            ("form_post.html" | "fragment.html", _) => format!("; script-src 'nonce-{nonce}'"),
+            (_, Some(_)) => "; script-src 'self'; connect-src 'self'".to_owned(),
             _ => String::new(),
         };
         let frames = match self.frames.is_empty() {

@@ -24,12 +24,14 @@ pub(super) async fn get(State(cx): State<Ctx>, RawQuery(query): RawQuery, visito
         Ok(params) => params,
         Err(error) => return page::refuse(&cx, &visitor, error),
     };
-    show(&cx, &visitor, next_or(params.get("next"), HOME), None, None).await
+    let again = params.get("again").is_some();
+    show(&cx, &visitor, next_or(params.get("next"), HOME), again, None, None).await
 }
 
 pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
     let Form { params, visitor } = form;
     let next = next_or(params.get("next"), HOME).to_owned();
+    let again = params.get("again").is_some();
     if params.get("continue").is_some() {
         return go_on(&cx, &visitor, &next);
     }
@@ -37,12 +39,12 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
     match sign_in::by_password(&cx, username, password, &visitor.browser.address).await {
         Ok(Some(user)) => enter(&cx, &visitor, &user, "pwd", &next).await,
         Ok(None) => {
-            let mut answer = show(&cx, &visitor, &next, Some("wrong_credentials"), Some(username)).await;
+            let mut answer = show(&cx, &visitor, &next, again, Some("wrong_credentials"), Some(username)).await;
             *answer.status_mut() = StatusCode::BAD_REQUEST;
             answer
         }
         Err(error) if error.status() == 429 => {
-            let mut answer = show(&cx, &visitor, &next, Some("too_many_tries"), Some(username)).await;
+            let mut answer = show(&cx, &visitor, &next, again, Some("too_many_tries"), Some(username)).await;
             *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
             answer
         }
@@ -84,7 +86,15 @@ fn waiting_in(next: &str) -> Option<&str> {
     next.split_once("/authorize?resume=").map(|(_, sealed)| sealed)
 }
 
-async fn show(cx: &Context, visitor: &Visitor, next: &str, error: Option<&str>, username: Option<&str>) -> Response {
+/// `again`: whoever is signed in must prove once more who they are before they go on.
+async fn show(
+    cx: &Context,
+    visitor: &Visitor,
+    next: &str,
+    again: bool,
+    error: Option<&str>,
+    username: Option<&str>,
+) -> Response {
     let waiting = match waiting_in(next) {
         None => None,
         Some(sealed) => match authorize::waiting(cx, sealed).await {
@@ -109,12 +119,15 @@ async fn show(cx: &Context, visitor: &Visitor, next: &str, error: Option<&str>, 
         })
         .collect();
     let may_continue = waiting.as_ref().is_none_or(|waiting| waiting.may_continue);
-    let current = visitor.session.as_ref().filter(|_| may_continue).map(|session| session.user.username.clone());
+    let signed_in = visitor.session.as_ref().map(|session| session.user.username.as_str());
+    let again = again && signed_in.is_some();
+    let current = signed_in.filter(|_| may_continue && !again);
     let hinted = waiting.as_ref().map(|waiting| waiting.login_hint.as_str()).filter(|hint| !hint.is_empty());
     let context = json!({
         "action": "/account/sign-in",
         "next": next,
-        "username": username.or(hinted).unwrap_or_default(),
+        "again": again,
+        "username": username.or(hinted).or(signed_in.filter(|_| again)).unwrap_or_default(),
         "error": error,
         "application": waiting.as_ref().map(|waiting| waiting.application.name.as_str()),
         "providers": providers,

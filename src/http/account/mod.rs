@@ -34,6 +34,26 @@ pub(super) fn signed_in<'v>(visitor: &'v Visitor, path: &str) -> Result<&'v Sess
     })
 }
 
+/// How long after proving who they are somebody may do what an open browser alone is not enough for, in seconds.
+const FRESH: i64 = 900;
+
+/// As [`signed_in`], for what nobody should do who merely finds an open browser: only soon after the person has proved who
+/// they are, else they do so again first.
+pub(super) fn freshly_signed_in<'v>(
+    cx: &Context,
+    visitor: &'v Visitor,
+    path: &str,
+) -> Result<&'v Session, Box<Response>> {
+    let session = signed_in(visitor, path)?;
+    match cx.clock.now() - session.auth_time <= FRESH {
+        true => Ok(session),
+        false => {
+            let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+            Err(Box::new(see_other(&format!("/account/sign-in?again=1&next={next}"))))
+        }
+    }
+}
+
 /// A moment for people, in UTC.
 pub(super) fn moment(seconds: i64) -> String {
     let text = instant::write(seconds);

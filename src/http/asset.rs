@@ -1,0 +1,21 @@
+//! What pages load: our style sheet and scripts, or the operator's in their place.
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+use super::page;
+use crate::context::{Context, Ctx};
+
+/// `GET style.css`.
+pub(super) async fn style(State(cx): State<Ctx>) -> Response {
+    serve(&cx, "style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css"))
+}
+
+fn serve(cx: &Context, name: &str, content_type: &'static str, built_in: &'static str) -> Response {
+    let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=300")];
+    match cx.settings.pages.folder.as_deref().and_then(|folder| page::read(folder, name)) {
+        Some(theirs) => (headers, theirs).into_response(),
+        None => (headers, built_in).into_response(),
+    }
+}
