@@ -3,6 +3,7 @@
 //! An axum API opens a [`Vestibule`], merges its [`Vestibule::router`], puts its [`Vestibule::layer`] before its own
 //! routes, and asks for a [`CurrentUser`] in its handlers. The `vestibule` program is a user of this crate like any other.
 
+pub mod admin;
 pub mod authenticate;
 pub mod authorize;
 pub mod claims;

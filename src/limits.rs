@@ -1,6 +1,8 @@
 //! What an application may ask for: scopes and APIs. For the token endpoint and the authorize endpoint alike.
 
-use vestibule_protocol::scope::{APPLICATIONS_SCOPE, OPENID_SCOPES};
+use vestibule_protocol::scope::{
+    ADMIN_READ_SCOPE, ADMIN_WRITE_SCOPE, APPLICATIONS_SCOPE, OPENID_SCOPES, is_admin_scope,
+};
 use vestibule_protocol::{ErrorCode, OAuthError, Params, Scope};
 
 use crate::context::Context;
@@ -9,7 +11,8 @@ use crate::store::application::Application;
 
 /// Every scope that there is.
 pub fn known_scopes(settings: &Settings) -> Scope {
-    settings.scopes().into_iter().map(|(name, _)| name).chain(OPENID_SCOPES).chain([APPLICATIONS_SCOPE]).collect()
+    let more = [APPLICATIONS_SCOPE, ADMIN_READ_SCOPE, ADMIN_WRITE_SCOPE];
+    settings.scopes().into_iter().map(|(name, _)| name).chain(OPENID_SCOPES).chain(more).collect()
 }
 
 /// A scope that was asked for, if all of it exists and the application may have it.
@@ -23,6 +26,10 @@ pub fn scope(cx: &Context, application: &Application, text: &str) -> Result<Scop
     }
     if !application.scopes.is_empty() && !scope.is_within(&application.scopes) {
         return Err(OAuthError::invalid_scope("The scope goes beyond what this application may ask for."));
+    }
+    // Whoever names no scopes may have every one but these.
+    if scope.iter().any(|name| is_admin_scope(name) && !application.scopes.contains(name)) {
+        return Err(OAuthError::invalid_scope("An admin scope is only for applications that are registered with it."));
     }
     Ok(scope)
 }

@@ -10,6 +10,17 @@ pub const OPENID_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "
 /// For a person's own applications and authorizations over JSON: always known, never given unasked.
 pub const APPLICATIONS_SCOPE: &str = "applications";
 
+/// To look at what is administered, over JSON: never given unasked, and only to an application that names it.
+pub const ADMIN_READ_SCOPE: &str = "admin:read";
+
+/// To change it too.
+pub const ADMIN_WRITE_SCOPE: &str = "admin:write";
+
+/// Whether this is one of the two.
+pub fn is_admin_scope(name: &str) -> bool {
+    name == ADMIN_READ_SCOPE || name == ADMIN_WRITE_SCOPE
+}
+
 /// A set of scope tokens, without repetition, in the order in which they were first named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope(Vec<String>);

@@ -1,6 +1,7 @@
 //! The only room with axum. This page is the whole route table; an endpoint is a file.
 
 mod account;
+mod admin_api;
 mod asset;
 mod authorize;
 mod backends;
@@ -8,6 +9,7 @@ pub mod bearer;
 mod body;
 mod complete;
 mod connect;
+mod console;
 mod cookie;
 mod cors;
 mod destination;
@@ -68,7 +70,7 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 26] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 27] = [
         ("introspect", post(introspect::introspect)),
         ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
@@ -96,6 +98,7 @@ pub fn router(cx: &Ctx) -> Router {
         ("authorized_tokens", get(account::authorized).post(account::withdraw)),
         ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
         ("style.css", get(asset::style)),
+        ("console.js", get(asset::console_script)),
     ];
     let documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
     let mut well_known: Vec<String> = Vec::new();
@@ -128,6 +131,9 @@ pub fn router(cx: &Ctx) -> Router {
     router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
     router = both(router, CONNECTIONS, &get(connections::get));
     router = both(router, "/account/sessions", &get(account::sessions).post(account::end_sessions));
+    for (path, endpoint) in console::endpoints().into_iter().chain(admin_api::endpoints(cx)) {
+        router = both(router, path, &endpoint);
+    }
     for (name, endpoint) in endpoints {
         router = both(router, &format!("{mount}/{name}"), &endpoint);
     }

@@ -56,17 +56,33 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "sessions.html",
     "sign_in.html",
     "sign_out.html",
+    "console/acts.html",
+    "console/cell.html",
+    "console/confirm.html",
+    "console/field.html",
+    "console/form.html",
+    "console/layout.html",
+    "console/list.html",
+    "console/show.html",
+    "console/table.html",
 );
 
 const TRANSLATIONS: &[(&str, &str)] =
     embedded!("translations/en.toml", "translations/de.toml", "translations/fr.toml", "translations/es.toml");
 
+/// The texts of the console, beside the others of their language.
+const CONSOLE_TRANSLATIONS: &[(&str, &str)] = embedded!("translations/console/en.toml");
+
 type Texts = BTreeMap<String, String>;
 
 /// The built-in texts by language.
 static TEXTS: LazyLock<BTreeMap<String, Texts>> = LazyLock::new(|| {
-    let language = |name: &str| name.trim_start_matches("translations/").trim_end_matches(".toml").to_owned();
-    TRANSLATIONS.iter().map(|(name, text)| (language(name), toml::from_str(text).unwrap_or_default())).collect()
+    let language = |name: &str| name.rsplit('/').next().unwrap_or_default().trim_end_matches(".toml").to_owned();
+    let mut texts: BTreeMap<String, Texts> = BTreeMap::new();
+    for (name, text) in TRANSLATIONS.iter().chain(CONSOLE_TRANSLATIONS) {
+        texts.entry(language(name)).or_default().extend(toml::from_str::<Texts>(text).unwrap_or_default());
+    }
+    texts
 });
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(None));

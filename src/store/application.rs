@@ -4,7 +4,7 @@ use vestibule_protocol::client_metadata::ClientMetadata;
 use vestibule_protocol::{ClientAuthenticationMethod, ClientType, GrantType, Scope, TokenDigest};
 
 use super::change::Change;
-use super::{Db, Error, Result, Row, args};
+use super::{Db, Error, Result, Row, Tx, args};
 
 /// An application. `Debug` does not show its secret's hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -205,59 +205,61 @@ pub async fn of_owner(db: &Db, owner_id: i64) -> Result<Vec<Application>> {
 pub async fn has_origin(db: &Db, origin: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM vestibule_application
                 WHERE is_active AND allowed_origins <> '' AND ' ' || allowed_origins || ' ' LIKE '% ' || $1 || ' %' ESCAPE '!' LIMIT 1";
-    let escaped = origin.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    db.optional(sql, args![escaped], |_| Ok(())).await.map(|found| found.is_some())
+    db.optional(sql, args![super::like_literal(origin)], |_| Ok(())).await.map(|found| found.is_some())
 }
 
 /// Registers an application, unless its client id is taken (`None`). Its `id`, epoch and times are given by the database.
 pub async fn create(db: &Db, new: &Application, now: i64) -> Result<Option<Application>> {
     let new = new.clone();
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = concat!(
-                "INSERT INTO vestibule_application (client_id, name, client_type, secret_hash, token_endpoint_auth_method,
+    db.write(move |tx| Box::pin(async move { insert(tx, &new, now).await })).await
+}
+
+/// As [`create`], as part of a decision.
+pub async fn insert(tx: &mut Tx<'_>, new: &Application, now: i64) -> Result<Option<Application>> {
+    let sql = concat!(
+        "INSERT INTO vestibule_application (client_id, name, client_type, secret_hash, token_endpoint_auth_method,
                         grant_types, redirect_uris, post_logout_redirect_uris, allowed_origins, scopes, jwks, jwks_uri,
                         signing_algorithm, owner_id, skip_authorization, is_resource_server, created_at, updated_at,
                         metadata, sealed_secret, registration_digest)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20)
                  ON CONFLICT (client_id) DO NOTHING RETURNING ",
-                columns!()
-            );
-            let args = args![
-                new.client_id.clone(),
-                new.name.clone(),
-                new.client_type.as_str(),
-                new.secret_hash.clone(),
-                new.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
-                joined(&new.grant_types),
-                new.redirect_uris.join(" "),
-                new.post_logout_redirect_uris.join(" "),
-                new.allowed_origins.join(" "),
-                new.scopes.to_string(),
-                new.jwks.clone(),
-                new.jwks_uri.clone(),
-                new.signing_algorithm.clone(),
-                new.owner_id,
-                new.skip_authorization,
-                new.is_resource_server,
-                now,
-                metadata_text(&new)?,
-                new.sealed_secret.clone(),
-                new.registration_digest
-            ];
-            tx.optional(sql, args, Application::from_row).await
-        })
-    })
-    .await
+        columns!()
+    );
+    let args = args![
+        new.client_id.clone(),
+        new.name.clone(),
+        new.client_type.as_str(),
+        new.secret_hash.clone(),
+        new.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
+        joined(&new.grant_types),
+        new.redirect_uris.join(" "),
+        new.post_logout_redirect_uris.join(" "),
+        new.allowed_origins.join(" "),
+        new.scopes.to_string(),
+        new.jwks.clone(),
+        new.jwks_uri.clone(),
+        new.signing_algorithm.clone(),
+        new.owner_id,
+        new.skip_authorization,
+        new.is_resource_server,
+        now,
+        metadata_text(new)?,
+        new.sealed_secret.clone(),
+        new.registration_digest
+    ];
+    tx.optional(sql, args, Application::from_row).await
 }
 
 /// Writes everything that an operator can change. Disabling, and taking back a grant or a scope, is heard at once by every
 /// node; disabling ends its tokens for good. `None`: no such application.
 pub async fn update(db: &Db, changed: &Application, now: i64) -> Result<Option<Application>> {
     let changed = changed.clone();
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = concat!(
+    db.write(move |tx| Box::pin(async move { update_in(tx, &changed, now).await })).await
+}
+
+/// As [`update`], as part of a decision.
+pub async fn update_in(tx: &mut Tx<'_>, changed: &Application, now: i64) -> Result<Option<Application>> {
+    let sql = concat!(
                 "UPDATE vestibule_application
                     SET name = $2, client_type = $3, secret_hash = $4, previous_secret_hash = $5, previous_secret_expires_at = $6,
                         token_endpoint_auth_method = $7, grant_types = $8, redirect_uris = $9, post_logout_redirect_uris = $10,
@@ -268,47 +270,84 @@ pub async fn update(db: &Db, changed: &Application, now: i64) -> Result<Option<A
                   WHERE id = $1 RETURNING ",
                 columns!()
             );
-            let args = args![
-                changed.id,
-                changed.name.clone(),
-                changed.client_type.as_str(),
-                changed.secret_hash.clone(),
-                changed.previous_secret.as_ref().map(|previous| previous.hash.clone()),
-                changed.previous_secret.as_ref().map(|previous| previous.expires_at),
-                changed.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
-                joined(&changed.grant_types),
-                changed.redirect_uris.join(" "),
-                changed.post_logout_redirect_uris.join(" "),
-                changed.allowed_origins.join(" "),
-                changed.scopes.to_string(),
-                changed.jwks.clone(),
-                changed.jwks_uri.clone(),
-                changed.signing_algorithm.clone(),
-                changed.owner_id,
-                changed.skip_authorization,
-                changed.is_resource_server,
-                changed.is_active,
-                now,
-                metadata_text(&changed)?,
-                changed.sealed_secret.clone(),
-                changed.registration_digest
-            ];
-            tx.changed(Change::Application(changed.id));
-            tx.optional(sql, args, Application::from_row).await
-        })
-    })
-    .await
+    let args = args![
+        changed.id,
+        changed.name.clone(),
+        changed.client_type.as_str(),
+        changed.secret_hash.clone(),
+        changed.previous_secret.as_ref().map(|previous| previous.hash.clone()),
+        changed.previous_secret.as_ref().map(|previous| previous.expires_at),
+        changed.token_endpoint_auth_method.map(|method| method.as_str().to_owned()),
+        joined(&changed.grant_types),
+        changed.redirect_uris.join(" "),
+        changed.post_logout_redirect_uris.join(" "),
+        changed.allowed_origins.join(" "),
+        changed.scopes.to_string(),
+        changed.jwks.clone(),
+        changed.jwks_uri.clone(),
+        changed.signing_algorithm.clone(),
+        changed.owner_id,
+        changed.skip_authorization,
+        changed.is_resource_server,
+        changed.is_active,
+        now,
+        metadata_text(changed)?,
+        changed.sealed_secret.clone(),
+        changed.registration_digest
+    ];
+    tx.changed(Change::Application(changed.id));
+    tx.optional(sql, args, Application::from_row).await
 }
 
 /// Deletes an application with all its tokens. `false`: no such application.
 pub async fn delete(db: &Db, id: i64) -> Result<bool> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            tx.changed(Change::Application(id));
-            tx.execute("DELETE FROM vestibule_application WHERE id = $1", args![id]).await.map(|count| count > 0)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { delete_in(tx, id).await })).await
+}
+
+/// As [`delete`], as part of a decision.
+pub async fn delete_in(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    tx.changed(Change::Application(id));
+    tx.execute("DELETE FROM vestibule_application WHERE id = $1", args![id]).await.map(|count| count > 0)
+}
+
+/// As [`find`], as part of a decision.
+pub async fn find_in(tx: &mut Tx<'_>, client_id: &str) -> Result<Option<Application>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_application WHERE client_id = $1");
+    tx.optional(sql, args![client_id], Application::from_row).await
+}
+
+/// Which applications a page lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// All.
+    All,
+    /// Those that work.
+    Active,
+    /// Those that are disabled.
+    Disabled,
+}
+
+/// Applications with smaller numbers than `before`, the youngest first, at most `limit`. `text` is part of the name or the
+/// client id, in any letter case; empty: any.
+pub async fn page(db: &Db, listed: Listed, text: &str, before: i64, limit: i64) -> Result<Vec<Application>> {
+    macro_rules! page {
+        ($more:literal) => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM vestibule_application WHERE id < $1 AND (lower(name) LIKE $2 ESCAPE '!' OR lower(client_id) LIKE $2 ESCAPE '!')",
+                $more,
+                " ORDER BY id DESC LIMIT $3"
+            )
+        };
+    }
+    let sql = match listed {
+        Listed::All => page!(""),
+        Listed::Active => page!(" AND is_active"),
+        Listed::Disabled => page!(" AND NOT is_active"),
+    };
+    let pattern = format!("%{}%", super::like_literal(&text.to_lowercase()));
+    db.all(sql, args![before, pattern, limit], Application::from_row).await
 }
 
 fn metadata_text(application: &Application) -> Result<String> {

@@ -7,6 +7,7 @@
 pub mod application;
 pub mod association;
 pub mod attempt;
+pub mod audit;
 pub mod cache;
 pub mod change;
 pub mod code;
@@ -15,6 +16,7 @@ mod db;
 pub mod device_code;
 pub mod expired;
 pub mod hook_notice;
+pub mod idempotency;
 pub mod logout_notice;
 pub mod migrate;
 pub mod pending;
@@ -54,6 +56,11 @@ impl Error {
     pub fn broken(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Broken(what.into())
     }
+}
+
+/// A text that stands for itself in `LIKE … ESCAPE '!'`.
+fn like_literal(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
 impl From<Error> for OAuthError {

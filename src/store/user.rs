@@ -133,6 +133,25 @@ pub async fn list(db: &Db, after: i64, limit: i64) -> Result<Vec<User>> {
     db.all(sql, args![after, limit], User::from_row).await
 }
 
+/// What a member of staff may do: words between blanks. Empty for whoever is not there.
+pub async fn permissions(db: &Db, id: i64) -> Result<String> {
+    let sql = "SELECT permissions FROM vestibule_user WHERE id = $1";
+    db.optional(sql, args![id], |row| row.text(0)).await.map(Option::unwrap_or_default)
+}
+
+/// Makes a person staff or a superuser or neither, with these permissions: words between blanks. `false`: no such person.
+pub async fn set_rights(
+    tx: &mut Tx<'_>,
+    id: i64,
+    is_staff: bool,
+    is_superuser: bool,
+    permissions: &str,
+) -> Result<bool> {
+    let sql = "UPDATE vestibule_user SET is_staff = $2, is_superuser = $3, permissions = $4 WHERE id = $1";
+    tx.changed(Change::User(id));
+    tx.execute(sql, args![id, is_staff, is_superuser, permissions]).await.map(|count| count > 0)
+}
+
 /// A person by id, held against changes by others until the transaction ends (by [`Tx::lock`]'s means where needed).
 pub async fn find_in(tx: &mut Tx<'_>, id: i64) -> Result<Option<User>> {
     let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.id = $1");
@@ -155,8 +174,8 @@ pub async fn has_email(db: &Db, email: &str) -> Result<bool> {
 pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<User>> {
     let sql = concat!(
         "INSERT INTO vestibule_user (username, email, email_key, email_verified, first_name, last_name, password,
-                is_staff, is_superuser, date_joined, claims)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) ON CONFLICT (username) DO NOTHING RETURNING ",
+                is_staff, is_superuser, date_joined, claims, search_username, search_email, search_name)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $3, $12) ON CONFLICT (username) DO NOTHING RETURNING ",
         returning!()
     );
     let args = args![
@@ -169,7 +188,9 @@ pub async fn insert(tx: &mut Tx<'_>, new: &NewUser, now: i64) -> Result<Option<U
         new.password.clone(),
         new.is_superuser,
         now,
-        if new.claims.is_empty() { "{}".to_owned() } else { new.claims.clone() }
+        if new.claims.is_empty() { "{}".to_owned() } else { new.claims.clone() },
+        new.username.to_lowercase(),
+        new.last_name.to_lowercase()
     ];
     tx.optional(sql, args, User::from_row).await
 }
@@ -194,7 +215,7 @@ pub async fn has_username(tx: &mut Tx<'_>, username: &str) -> Result<bool> {
 pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
     let sql =
         "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = $4, first_name = $5, last_name = $6,
-                username = $7, claims = $8 WHERE id = $1";
+                username = $7, claims = $8, search_username = $9, search_email = $3, search_name = $10 WHERE id = $1";
     let args = args![
         user.id,
         user.email.clone(),
@@ -203,7 +224,9 @@ pub async fn update_details(tx: &mut Tx<'_>, user: &User) -> Result<()> {
         user.first_name.clone(),
         user.last_name.clone(),
         user.username.clone(),
-        user.claims.clone()
+        user.claims.clone(),
+        user.username.to_lowercase(),
+        user.last_name.to_lowercase()
     ];
     tx.execute(sql, args).await?;
     tx.changed(Change::User(user.id));

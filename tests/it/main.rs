@@ -18,6 +18,7 @@ mod catalog;
 mod clients;
 mod codes;
 mod connections;
+mod console;
 mod conversion;
 mod dependencies;
 mod devices;

@@ -1,0 +1,133 @@
+//! Who did what, from where. Rows are only ever added; nothing in them is a secret.
+
+use super::{Db, Result, Row, Tx, args};
+
+/// What was done, as it is noted in the transaction that does it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// In seconds since 1970.
+    pub at: i64,
+    /// The person's number; `None`: an application or the command line.
+    pub actor_id: Option<i64>,
+    /// What they are called.
+    pub actor: String,
+    /// `console`, `api`, `account` or `command`.
+    pub via: &'static str,
+    /// The address that it was done from; empty for the command line.
+    pub address: String,
+    /// `application.create`
+    pub act: &'static str,
+    /// `application`, `user` …
+    pub target_kind: &'static str,
+    /// Its number.
+    pub target_id: Option<i64>,
+    /// What it is called.
+    pub target: String,
+    /// What changed.
+    pub detail: serde_json::Value,
+}
+
+/// An entry as it was stored.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Noted {
+    /// Its number; a later one has a greater one.
+    pub id: i64,
+    /// In seconds since 1970.
+    pub at: i64,
+    /// See [`Entry::actor_id`].
+    pub actor_id: Option<i64>,
+    /// See [`Entry::actor`].
+    pub actor: String,
+    /// See [`Entry::via`].
+    pub via: String,
+    /// See [`Entry::address`].
+    pub address: String,
+    /// See [`Entry::act`].
+    pub act: String,
+    /// See [`Entry::target_kind`].
+    pub target_kind: String,
+    /// See [`Entry::target_id`].
+    pub target_id: Option<i64>,
+    /// See [`Entry::target`].
+    pub target: String,
+    /// See [`Entry::detail`].
+    pub detail: serde_json::Value,
+}
+
+/// Notes what the rest of this transaction does.
+pub async fn note(tx: &mut Tx<'_>, entry: Entry) -> Result<()> {
+    let sql =
+        "INSERT INTO vestibule_audit (at, actor_id, actor, via, address, act, target_kind, target_id, target, detail)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let args = args![
+        entry.at,
+        entry.actor_id,
+        entry.actor,
+        entry.via,
+        entry.address,
+        entry.act,
+        entry.target_kind,
+        entry.target_id,
+        entry.target,
+        entry.detail.to_string()
+    ];
+    tx.execute(sql, args).await.map(|_| ())
+}
+
+/// Which entries are read; a filter that is empty takes all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of whom.
+    pub actor: String,
+    /// Of this act: `application.create`; or of these: `application.`
+    pub act: String,
+    /// What it was done to: its kind …
+    pub target_kind: String,
+    /// … and what it is called.
+    pub target: String,
+}
+
+/// Entries with smaller numbers than `before`, the youngest first, at most `limit`.
+pub async fn page(db: &Db, filter: &Filter, before: i64, limit: i64) -> Result<Vec<Noted>> {
+    macro_rules! page {
+        ($more:literal) => {
+            concat!(
+                "SELECT id, at, actor_id, actor, via, address, act, target_kind, target_id, target, detail
+                   FROM vestibule_audit WHERE id < $1 AND ($3 = '' OR actor = $3) AND ($4 = '' OR act LIKE $4 ESCAPE '!')
+                    AND ($5 = '' OR target_kind = $5) AND ($6 = '' OR target = $6)",
+                $more,
+                " ORDER BY id DESC LIMIT $2"
+            )
+        };
+    }
+    // The most telling word alone is given as such, so that its index is used.
+    let sql = match (filter.target.is_empty(), filter.actor.is_empty()) {
+        (false, _) if !filter.target_kind.is_empty() => page!(" AND target_kind = $5 AND target = $6"),
+        (_, false) => page!(" AND actor = $3"),
+        _ => page!(""),
+    };
+    let act = match filter.act.as_str() {
+        "" => String::new(),
+        act => format!("{}{}", super::like_literal(act), if act.ends_with('.') { "%" } else { "" }),
+    };
+    let args = args![before, limit, filter.actor.clone(), act, filter.target_kind.clone(), filter.target.clone()];
+    db.all(sql, args, Noted::from_row).await
+}
+
+impl Noted {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.int(0)?,
+            at: row.int(1)?,
+            actor_id: row.optional_int(2)?,
+            actor: row.text(3)?,
+            via: row.text(4)?,
+            address: row.text(5)?,
+            act: row.text(6)?,
+            target_kind: row.text(7)?,
+            target_id: row.optional_int(8)?,
+            target: row.text(9)?,
+            detail: serde_json::from_str(&row.text(10)?).map_err(super::Error::broken)?,
+        })
+    }
+}
