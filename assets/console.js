@@ -98,7 +98,11 @@
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       if (!answer.ok || number !== latest) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
-      if (fresh) live.replaceWith(fresh);
+      if (!fresh) return;
+      for (const open of live.querySelectorAll("details[open][id]")) {
+        fresh.querySelector(`#${open.id}`)?.setAttribute("open", "");
+      }
+      live.replaceWith(fresh);
     } catch {
       // The server is away for a moment: what is shown stays.
     }

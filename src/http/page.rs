@@ -59,10 +59,12 @@ const TEMPLATES: &[(&str, &str)] = embedded!(
     "console/acts.html",
     "console/cell.html",
     "console/confirm.html",
+    "console/dashboard.html",
     "console/field.html",
     "console/form.html",
     "console/layout.html",
     "console/list.html",
+    "console/plot.html",
     "console/show.html",
     "console/table.html",
 );

@@ -7,6 +7,7 @@
 //! Not here: what may be done and what is noted of it (`admin`).
 
 mod applications;
+mod dashboard;
 mod gate;
 
 use axum::Json;
@@ -31,6 +32,7 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
             get(applications::one).patch(applications::change).delete(applications::delete),
         ),
         ("/admin/api/applications/{client_id}/{act}", post(applications::act)),
+        ("/admin/api/dashboard", get(dashboard::dashboard)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()

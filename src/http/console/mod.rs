@@ -3,6 +3,8 @@
 //! Not here: what may be done and what is noted of it (`admin`), the same over JSON (`admin_api`).
 
 mod applications;
+mod chart;
+pub(super) mod dashboard;
 mod view;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
@@ -21,6 +23,7 @@ use crate::context::{Context, Ctx};
 /// Every page, under its full path.
 pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
     vec![
+        ("/admin", get(dashboard::dashboard)),
         ("/admin/applications", get(applications::list)),
         ("/admin/applications/new", get(applications::new).post(applications::create)),
         ("/admin/applications/{client_id}", get(applications::show)),

@@ -2,6 +2,7 @@
 //! and as nobody. What a real browser makes of it is in `browser`.
 
 mod applications;
+mod dashboard;
 mod idempotency;
 
 use serde_json::Value;
