@@ -14,6 +14,7 @@ use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::signing::SigningKeys;
+use crate::statistics::Statistics;
 use crate::store::Db;
 use crate::store::application::Application;
 use crate::store::cache::Cache;
@@ -43,6 +44,8 @@ pub struct Context {
     pub hooks: Hooks,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is counted for the dashboard.
+    pub statistics: Statistics,
     /// Access tokens that were looked up lately.
     pub tokens: Cache<TokenDigest, AccessToken>,
     /// Applications that were looked up lately.

@@ -27,6 +27,7 @@ pub mod sender;
 pub mod session;
 pub mod settings;
 pub mod signing;
+pub mod statistics;
 pub mod store;
 pub mod upstream;
 
@@ -101,9 +102,17 @@ impl Vestibule {
         AuthenticateLayer::new(self.cx.clone())
     }
 
-    /// Removes what has expired, changes signing keys and delivers sign-outs from time to time, until it is dropped.
+    /// Removes what has expired, changes signing keys, delivers sign-outs and writes down what was counted from time to time,
+    /// until it is dropped.
     pub async fn clean_up_forever(&self) {
-        cleanup::run_forever(self.cx.clone()).await;
+        tokio::join!(cleanup::run_forever(self.cx.clone()), statistics::run_forever(self.cx.clone()));
+    }
+
+    /// Writes down what was counted since the last time: call it once when the server has stopped.
+    pub async fn close(&self) {
+        if let Err(error) = statistics::flush(&self.cx).await {
+            tracing::warn!(error = ?error, "could not write down what was counted last");
+        }
     }
 
     /// What the rooms work with, for what this crate has no function for.
@@ -189,6 +198,7 @@ impl Builder {
             mailer,
             hooks,
             metrics: metrics::Metrics::default(),
+            statistics: statistics::Statistics::default(),
             tokens: store::cache::Cache::new(100_000),
             applications: store::cache::Cache::new(10_000),
             signing_keys: store::cache::Cache::new(1),

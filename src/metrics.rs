@@ -117,10 +117,7 @@ impl Metrics {
 
     /// A provider's token or code was taken, or refused.
     pub fn converted(&self, provider: &str, refused: Option<&OAuthError>) {
-        let outcome = match refused {
-            None => "accepted",
-            Some(error) => error.reason.map_or(error.code.as_str(), |reason| reason.as_str()),
-        };
+        let outcome = refused.map_or("accepted", OAuthError::word);
         self.conversions.get_or_create(&ConversionLabels { provider: provider.to_owned(), outcome }).inc();
     }
 

@@ -3,6 +3,7 @@
 //! The description is told and tested; the cause is logged once, where the answer is written, and never told.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -289,6 +290,23 @@ impl OAuthError {
     pub fn with_cause(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
+    }
+
+    /// The one word for it: whose fault it is, else the code.
+    pub fn word(&self) -> &'static str {
+        self.reason.map_or(self.code.as_str(), Reason::as_str)
+    }
+
+    /// The chain of causes on one line; control characters are escaped, so that no input makes a line of its own.
+    pub fn causes(&self) -> String {
+        let mut text = String::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let separator = if text.is_empty() { "" } else { ": " };
+            let _ = write!(text, "{separator}{}", cause.to_string().escape_debug());
+            next = cause.source();
+        }
+        text
     }
 
     /// The HTTP status of the answer.

@@ -89,6 +89,7 @@ pub async fn run(
     if drained.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
+    vestibule.close().await;
     cleanup.abort();
     Ok(())
 }

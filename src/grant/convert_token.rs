@@ -4,13 +4,16 @@
 //! are issued. A refusal leaves nothing behind.
 //! Not here: whether the provider's word is good (`upstream`), whose account it is (`identity::link`).
 
-use vestibule_protocol::{GrantType, OAuthError, Params, Reason};
+use std::time::Instant;
+
+use vestibule_protocol::{ErrorCode, GrantType, OAuthError, Params, Reason};
 
 use super::TokenRequest;
 use crate::context::Context;
 use crate::entrance;
 use crate::identity::link::Arrived;
 use crate::issue::{self, TokenResponse};
+use crate::statistics;
 use crate::store::seen;
 use crate::store::user::User;
 use crate::upstream::{self, Credential, Identified, Presented, Provider, Return, Unasked};
@@ -76,7 +79,7 @@ pub async fn identify_by(
     nonce: Option<&str>,
 ) -> Result<Identified, OAuthError> {
     let presented = Presented { credential, nonce: nonce.map(str::to_owned) };
-    counted(cx, provider, cx.upstream.identify(provider, &presented).await)
+    counted(cx, provider, cx.upstream.identify(provider, &presented)).await
 }
 
 /// The account at a provider that a browser comes back from.
@@ -84,8 +87,8 @@ pub async fn identify_by(
 /// # Errors
 /// What [`crate::upstream::Upstream::arrive`] says.
 pub async fn arrived(cx: &Context, provider: &Provider, back: &Return<'_>) -> Result<Identified, OAuthError> {
-    let arrived = cx.upstream.arrive(provider, back).await;
-    counted(cx, provider, not_before(cx, provider, arrived).await)
+    let arrived = async { not_before(cx, provider, cx.upstream.arrive(provider, back).await).await };
+    counted(cx, provider, arrived).await
 }
 
 /// An answer that may be presented once only is the first of its kind, on any node.
@@ -109,14 +112,23 @@ async fn not_before(
 /// # Errors
 /// What [`crate::upstream::Upstream::arrive_unasked`] says.
 pub async fn came(cx: &Context, provider: &Provider, came: &Unasked<'_>) -> Result<Identified, OAuthError> {
-    counted(cx, provider, cx.upstream.arrive_unasked(provider, came).await)
+    counted(cx, provider, cx.upstream.arrive_unasked(provider, came)).await
 }
 
-fn counted(
+/// Counts how long the provider takes to say who it is, and that it says no.
+async fn counted(
     cx: &Context,
     provider: &Provider,
-    identified: Result<Identified, OAuthError>,
+    identified: impl Future<Output = Result<Identified, OAuthError>>,
 ) -> Result<Identified, OAuthError> {
+    let began = Instant::now();
+    let identified = identified.await;
+    // What by its looks is nothing that a provider gave is refused without asking it.
+    let was_asked =
+        |error: &OAuthError| error.code != ErrorCode::InvalidRequest && error.reason != Some(Reason::WrongTokenKind);
+    if identified.as_ref().err().is_none_or(was_asked) {
+        statistics::waited(cx, provider.name(), began.elapsed());
+    }
     if let Err(error) = &identified {
         cx.metrics.converted(provider.name(), Some(error));
     }

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::issue::{Approval, TokenResponse};
 use crate::limits;
 use crate::sender::{self, Presented, Sender};
+use crate::statistics;
 use crate::store::application::Application;
 use crate::store::token::TokenContext;
 use crate::store::user::User;
@@ -81,9 +82,22 @@ impl<'a> TokenRequest<'a> {
 /// # Errors
 /// As RFC 6749 §5.2 says, in the order of the phases.
 pub async fn run(cx: &Context, call: Call<'_>) -> Result<TokenResponse, OAuthError> {
+    let wire = call.params.required("grant_type")?;
+    let (application_id, answered) = match client::authenticate(cx, call.credentials, call.presented).await {
+        Ok(application) => (application.id, answer(cx, &call, wire, &application).await),
+        Err(error) => (0, Err(error)), // invalid_client
+    };
+    count(cx, wire, call.params, application_id, answered.as_ref());
+    answered
+}
+
+async fn answer(
+    cx: &Context,
+    call: &Call<'_>,
+    wire: &str,
+    application: &Application,
+) -> Result<TokenResponse, OAuthError> {
     let params = call.params;
-    let wire = params.required("grant_type")?;
-    let application = client::authenticate(cx, call.credentials, call.presented).await?; // invalid_client
     let grant_type = known(wire)?; // unsupported_grant_type
     if !application.may_use(grant_type) {
         let sentence = format!("This application may not use the grant type `{}`.", grant_type.wire());
@@ -99,10 +113,10 @@ pub async fn run(cx: &Context, call: Call<'_>) -> Result<TokenResponse, OAuthErr
             "This application's tokens are bound to its certificate; none came along.",
         ));
     }
-    let scope = params.get("scope").map(|text| limits::scope(cx, &application, text)).transpose()?; // invalid_scope
+    let scope = params.get("scope").map(|text| limits::scope(cx, application, text)).transpose()?; // invalid_scope
     let resources = limits::resources(cx, params)?; // invalid_target
     let address = call.presented.address.as_str();
-    let request = TokenRequest { application: &application, params, scope, resources, sender, address };
+    let request = TokenRequest { application, params, scope, resources, sender, address };
     match grant_type {
         GrantType::Password => password::run(cx, request).await,
         GrantType::ClientCredentials => client_credentials::run(cx, request).await,
@@ -114,6 +128,28 @@ pub async fn run(cx: &Context, call: Call<'_>) -> Result<TokenResponse, OAuthErr
         GrantType::TokenExchange => Box::pin(token_exchange::run(cx, request)).await,
         GrantType::JwtBearer => Box::pin(jwt_bearer::run(cx, request)).await,
         GrantType::Implicit | GrantType::Hybrid => Err(unsupported()),
+    }
+}
+
+/// Counts what became of a sign-in or a conversion. The other grants go on with what was one, or are about nobody.
+fn count(
+    cx: &Context,
+    wire: &str,
+    params: &Params,
+    application_id: i64,
+    answered: Result<&TokenResponse, &OAuthError>,
+) {
+    let backend = params.get("backend");
+    let provider = match known(wire) {
+        Ok(GrantType::Password) => None,
+        Ok(GrantType::ConvertToken) => Some(backend.unwrap_or_default()),
+        Ok(GrantType::TokenExchange) if backend.is_some() => backend,
+        _ => return,
+    };
+    match (answered, provider) {
+        (Ok(_), None) => statistics::signed_in(cx, "", application_id, GrantType::Password.as_str()),
+        (Ok(_), Some(provider)) => statistics::converted(cx, provider, application_id),
+        (Err(error), _) => statistics::refused(cx, provider.unwrap_or_default(), application_id, error, params),
     }
 }
 

@@ -11,8 +11,7 @@ pub(super) async fn run(cx: &Context, request: TokenRequest<'_>) -> Result<Token
     let username = request.params.required("username")?;
     let password = request.params.required("password")?;
     // One answer for "no such user", "wrong password" and "inactive": nobody learns which names exist.
-    let user = sign_in::by_password(cx, username, password, request.address)
-        .await?
-        .ok_or_else(|| OAuthError::invalid_grant("Invalid credentials given."))?;
+    let user =
+        sign_in::by_password(cx, username, password, request.address).await?.ok_or_else(sign_in::wrong_credentials)?;
     issue::tokens(cx, request.approve(cx, Some(&user), GrantType::Password)).await
 }

@@ -22,6 +22,7 @@ use crate::entrance;
 use crate::grant::convert_token;
 use crate::identity::link::{Arrived, Linked};
 use crate::protocol::provider::Protocol;
+use crate::statistics;
 use crate::store::association;
 use crate::upstream::{self, Declined, Identified, Provider, Return, Unasked};
 
@@ -143,7 +144,7 @@ async fn go_on(cx: &Context, visitor: &Visitor, provider: &Provider, came: Came)
     match came {
         Came::SignedIn(linked, next) => {
             let outcome = if linked.is_new { Outcome::NewUser } else { Outcome::SignedIn };
-            sign_in::enter(cx, visitor, &linked.user, "fed", &to(outcome, &next)).await
+            sign_in::enter_from(cx, visitor, &linked.user, provider, &to(outcome, &next)).await
         }
         Came::Connected(next) => see_other(&to(Outcome::NewAssociation, &next)),
         Came::Waits(answer) => answer,
@@ -190,6 +191,7 @@ async fn arrive(
     let identified = convert_token::arrived(cx, provider, &back).await?;
     if let Some(session) = session {
         entrance::connect(cx, provider, &identified, &session.user).await?;
+        statistics::connected(cx, provider.name());
         return Ok(Came::Connected(journey.next.clone()));
     }
     Ok(signed_in(cx, provider, identified, &journey.next).await?)

@@ -17,11 +17,19 @@ use crate::context::Ctx;
 use crate::entrance;
 use crate::grant::convert_token;
 use crate::identity::disconnect::Disconnected;
+use crate::statistics;
 
 pub(super) async fn connect(State(cx): State<Ctx>, Caller(identity): Caller, body: Body) -> Result<Response, ApiError> {
     let user = person(&identity)?;
-    let (provider, identified) = convert_token::identify(&cx, &body.0).await?;
-    let linked = entrance::connect(&cx, provider, &identified, user).await?;
+    let connected = async {
+        let (provider, identified) = convert_token::identify(&cx, &body.0).await?;
+        let linked = entrance::connect(&cx, provider, &identified, user).await?;
+        statistics::connected(&cx, provider.name());
+        Ok((provider, identified, linked))
+    };
+    let (provider, identified, linked) = connected.await.inspect_err(|error| {
+        statistics::refused(&cx, body.0.get("backend").unwrap_or_default(), 0, error, &body.0);
+    })?;
     let association = json!({
         "association_id": linked.association_id,
         "backend": provider.name(),

@@ -174,7 +174,7 @@ async fn finish(cx: &Context, visitor: &Visitor, secret: &str, waiting: &Waiting
         Ok(Some((linked, waiting))) => {
             let outcome = if linked.is_new { Outcome::NewUser } else { Outcome::SignedIn };
             let next = destination(outcome, &provider.policy, Some(&waiting.next)).unwrap_or_default();
-            sign_in::enter(cx, visitor, &linked.user, "fed", &next).await
+            sign_in::enter_from(cx, visitor, &linked.user, provider, &next).await
         }
         Ok(None) => return Ok(see_other(PAGE)),
         Err(error) if error.status() >= 500 => return Err(error),

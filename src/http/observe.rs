@@ -2,7 +2,6 @@
 //!
 //! The line names the route's template and never the path or the query, where a token could stand.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -56,7 +55,7 @@ pub(super) async fn observe(State(cx): State<Ctx>, request: Request, next: Next)
             let code = error.code.as_str();
             let reason = error.reason.map_or("", |reason| reason.as_str());
             let description = error.description.as_ref();
-            let cause = causes(&error);
+            let cause = error.causes();
             if status >= 500 {
                 tracing::error!(
                     method = method.as_str(),
@@ -87,18 +86,6 @@ pub(super) async fn observe(State(cx): State<Ctx>, request: Request, next: Next)
         }
     }
     response
-}
-
-/// The chain of causes on one line; control characters are escaped, so that no input makes a line of its own.
-fn causes(error: &OAuthError) -> String {
-    let mut text = String::new();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let separator = if text.is_empty() { "" } else { ": " };
-        let _ = write!(text, "{separator}{}", cause.to_string().escape_debug());
-        next = cause.source();
-    }
-    text
 }
 
 /// An id of somebody else's that can be kept: short, and of letters, digits, `-` and `_`.

@@ -18,6 +18,7 @@ use super::respond::Refused;
 use super::sign_in::HOME;
 use super::visitor::{Visitor, see_other};
 use crate::context::Context;
+use crate::statistics;
 use crate::upstream::Provider;
 
 /// What came in between.
@@ -180,6 +181,9 @@ impl Setback {
 
     /// The operator's address for it, or a page that says it.
     pub fn show(self, cx: &Context, visitor: &Visitor, provider: Option<&Provider>) -> Response {
+        if let Some(provider) = provider.filter(|_| !self.kind.is_of_disconnecting()) {
+            statistics::refused_for(cx, self.kind.word(), provider.name(), 0, &self.error);
+        }
         let policy = provider.map_or(&cx.settings.social, |provider| &provider.policy);
         let outcome = match self.kind {
             Kind::Because(Reason::PersonInactive) => Outcome::Inactive,

@@ -14,7 +14,9 @@ use crate::authorize;
 use crate::context::{Context, Ctx};
 use crate::identity::sign_in;
 use crate::session;
+use crate::statistics;
 use crate::store::user::User;
+use crate::upstream::Provider;
 
 /// Where somebody goes who came from nowhere.
 pub(super) const HOME: &str = "/account/";
@@ -36,7 +38,16 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
         return go_on(&cx, &visitor, &next);
     }
     let (username, password) = (params.get("username").unwrap_or_default(), params.get("password").unwrap_or_default());
-    match sign_in::by_password(&cx, username, password, &visitor.browser.address).await {
+    let found = sign_in::by_password(&cx, username, password, &visitor.browser.address).await;
+    let refusal = match &found {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(&sign_in::wrong_credentials()),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = refusal {
+        statistics::refused(&cx, "", application_behind(&cx, &next).await, error, &params);
+    }
+    match found {
         Ok(Some(user)) => enter(&cx, &visitor, &user, "pwd", &next).await,
         Ok(None) => {
             let mut answer = show(&cx, &visitor, &next, again, Some("wrong_credentials"), Some(username)).await;
@@ -54,8 +65,24 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
 
 /// Begins a session for whoever has just proved who they are, and goes on.
 pub(super) async fn enter(cx: &Context, visitor: &Visitor, user: &User, amr: &str, next: &str) -> Response {
+    enter_by(cx, visitor, user, amr, "", next).await
+}
+
+/// As [`enter`], for whom a provider has vouched.
+pub(super) async fn enter_from(
+    cx: &Context,
+    visitor: &Visitor,
+    user: &User,
+    provider: &Provider,
+    next: &str,
+) -> Response {
+    enter_by(cx, visitor, user, "fed", provider.name(), next).await
+}
+
+async fn enter_by(cx: &Context, visitor: &Visitor, user: &User, amr: &str, provider: &str, next: &str) -> Response {
     match session::begin(cx, user, amr, &visitor.browser, visitor.session.as_ref()).await {
         Ok(value) => {
+            statistics::signed_in(cx, provider, application_behind(cx, next).await, "browser");
             let mut answer = see_other(next);
             if let Some(set) = cookie::session(cx, &value) {
                 answer.headers_mut().append(SET_COOKIE, set);
@@ -63,6 +90,14 @@ pub(super) async fn enter(cx: &Context, visitor: &Visitor, user: &User, amr: &st
             answer
         }
         Err(error) => page::refuse(cx, visitor, error),
+    }
+}
+
+/// The number of the application whose request waits behind an address; 0: none does.
+async fn application_behind(cx: &Context, next: &str) -> i64 {
+    match waiting_in(next) {
+        Some(sealed) => authorize::waiting(cx, sealed).await.map_or(0, |waiting| waiting.application.id),
+        None => 0,
     }
 }
 

@@ -67,6 +67,11 @@ pub async fn by_password(
     Ok(user)
 }
 
+/// One refusal for an unknown name, a wrong password and a person who was deactivated.
+pub fn wrong_credentials() -> OAuthError {
+    OAuthError::invalid_grant("Invalid credentials given.")
+}
+
 /// What a client is told of a hash that was not made.
 pub fn hash_error(error: HashError) -> OAuthError {
     match error {

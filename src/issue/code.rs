@@ -5,6 +5,7 @@ use vestibule_protocol::{ErrorCode, GrantType, OAuthError, PlainToken, Scope, To
 use super::{Approval, IdToken, Pair, TokenResponse, access_ttl, id_token};
 use crate::context::{Context, random};
 use crate::sender::Sender;
+use crate::statistics;
 use crate::store::application::Application;
 use crate::store::code::{self, NewCode, Redemption};
 use crate::store::session::{self, Session};
@@ -181,7 +182,7 @@ pub async fn redeem(
             return Err(OAuthError::new(ErrorCode::InvalidTarget, sentence));
         }
     };
-    cx.metrics.issued(GrantType::AuthorizationCode);
+    statistics::issued(cx, application.id, GrantType::AuthorizationCode);
     let user = user::find(&cx.db, redeemed.user_id).await?.ok_or_else(refused)?;
     let code::RedeemedCode { scope, context, session, .. } = redeemed;
     let approval = Approval { user: Some(&user), scope, context: context.clone(), ..placeholder };

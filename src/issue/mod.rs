@@ -16,6 +16,7 @@ pub use refresh::{Refresh, refresh};
 
 use crate::context::{Context, random};
 use crate::sender::Sender;
+use crate::statistics;
 use crate::store::application::Application;
 use crate::store::code::RedeemedCode;
 use crate::store::token::{self, AccessToken, NewToken, TokenContext};
@@ -79,7 +80,7 @@ pub async fn tokens_in(
     let pair = Pair::begin(cx, &approval, refreshes);
     let new = pair.to_store(&approval, family, session);
     token::insert(&cx.db, new).await?;
-    cx.metrics.issued(approval.grant_type);
+    statistics::issued(cx, approval.application.id, approval.grant_type);
     pair.into_response(cx, approval).await
 }
 
@@ -107,7 +108,7 @@ pub async fn exchanged(
     if !stored.await? {
         return Err(OAuthError::invalid_grant("The subject token was ended just now."));
     }
-    cx.metrics.issued(approval.grant_type);
+    statistics::issued(cx, approval.application.id, approval.grant_type);
     pair.into_response(cx, approval).await
 }
 
@@ -138,7 +139,7 @@ pub async fn device(
     // What ended since the person approved ends this too.
     (new.application_epoch, new.user_epoch) = (redeemed.application_epoch, redeemed.user_epoch);
     token::insert(&cx.db, new).await?;
-    cx.metrics.issued(GrantType::DeviceCode);
+    statistics::issued(cx, application.id, GrantType::DeviceCode);
     let mut response = pair.into_response(cx, approval).await?;
     response.id_token = code::id_token_beside(cx, application, &user, &context, None, &response).await?;
     Ok(response)

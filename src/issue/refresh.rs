@@ -8,6 +8,7 @@ use vestibule_protocol::{ClientType, ErrorCode, GrantType, OAuthError, PlainToke
 use super::{Access, IdToken, TokenResponse, access_ttl, id_token, refresh_ttl};
 use crate::context::{Context, random};
 use crate::sender::Sender;
+use crate::statistics;
 use crate::store::application::Application;
 use crate::store::token::{self, NewToken, RefreshToken, TokenContext};
 use crate::store::user;
@@ -86,7 +87,7 @@ pub async fn refresh(
     let rotation = cx.db.write(move |tx| Box::pin(async move { attempt.run(tx).await })).await?;
     match rotation {
         Rotation::Next(next) => {
-            cx.metrics.issued(GrantType::RefreshToken);
+            statistics::issued(cx, application.id, GrantType::RefreshToken);
             // Whoever does not rotate goes on with the refresh token that they have.
             let refresh_token =
                 refresh_token.or_else(|| PlainToken::from_presented(TokenKind::RefreshToken, presented));

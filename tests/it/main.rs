@@ -50,4 +50,5 @@ mod saml;
 mod sender_constrained;
 mod sessions;
 mod setbacks;
+mod statistics;
 mod storage;

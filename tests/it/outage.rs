@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use vestibule::protocol::GrantType::{ClientCredentials, Password};
+use vestibule::protocol::GrantType::{ClientCredentials, ConvertToken, Password};
+use vestibule::statistics::{self, By, Kind, Range};
 
 use crate::harness::{Engine, Setup, Test};
 
@@ -57,6 +58,33 @@ async fn a_database_that_goes_away_is_503_and_comes_back_by_itself() {
     }
     assert!(t.accepts(&tokens.access_token()).await);
     assert_eq!(t.refresh(&app, &tokens.refresh_token()).await.status, 200, "what was refused was not half done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_counted_waits_for_a_database_that_is_away() {
+    let mut setup = Setup::new(Engine::Postgres).await;
+    setup.settings.database.acquire_timeout = Duration::from_millis(500);
+    let t = setup.start().await;
+    let cx = t.vestibule.context();
+    let app = t.app(&[ClientCredentials, ConvertToken]).await;
+    t.call("token", &app, &[("grant_type", "client_credentials")]).await;
+    t.convert(&app, "github", "unknown").await;
+    let waiting = cx.statistics.waiting();
+
+    shut(&t, true).await;
+    assert!(statistics::flush(cx).await.is_err());
+    assert!(statistics::sample(cx).await.is_err());
+    assert_eq!(cx.statistics.waiting(), waiting, "nothing is lost");
+    t.call("token", &app, &[("grant_type", "client_credentials")]).await;
+
+    shut(&t, false).await;
+    while statistics::flush(cx).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(cx.statistics.waiting(), (0, 0));
+    let total = async |kind| statistics::series(cx, kind, Range::Hour, By::Provider).await.unwrap().total;
+    assert_eq!((total(Kind::Token).await, total(Kind::Refusal).await), (1, 1), "and nothing was counted twice");
+    assert_eq!(statistics::recent_refusals(cx, "github").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

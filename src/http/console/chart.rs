@@ -66,9 +66,7 @@ impl Plot {
         let x = |at: usize| LEFT + (WIDTH - LEFT - RIGHT) * share(at as i64, starts.len() as i64 - 1);
         let levels = (0..=top / step).map(|level| Mark { at: y(level * step), text: (level * step).to_string() });
         let shown = [0, starts.len() / 2, starts.len().saturating_sub(1)];
-        let times = shown.iter().filter_map(|at| {
-            Some(Mark { at: x(*at), text: written(*starts.get(*at)?, size) })
-        });
+        let times = shown.iter().filter_map(|at| Some(Mark { at: x(*at), text: written(*starts.get(*at)?, size) }));
         let rows = starts.iter().enumerate().rev().map(|(at, start)| Row {
             when: written(*start, size),
             counts: lines.iter().map(|line| line.values.get(at).copied().flatten()).collect(),

@@ -74,11 +74,7 @@ async fn read(cx: &Context, range: Range, by: By) -> Result<Dashboard, OAuthErro
             "console_active_people",
             [("console_people_of_day", Gauge::PeopleOfDay), ("console_people_of_month", Gauge::PeopleOfMonth)],
         ),
-        (
-            "live",
-            "console_live",
-            [("console_live_tokens", Gauge::Tokens), ("console_live_sessions", Gauge::Sessions)],
-        ),
+        ("live", "console_live", [("console_live_tokens", Gauge::Tokens), ("console_live_sessions", Gauge::Sessions)]),
     ] {
         let (mut starts, mut size, mut lines) = (Vec::new(), 60, Vec::new());
         for (label, gauge) in all {
