@@ -3,6 +3,7 @@
 //! Not here: what the pages hold and refuse, as far as that needs no browser.
 
 mod connections;
+mod console;
 mod email;
 mod gallery;
 
