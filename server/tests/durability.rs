@@ -1,4 +1,5 @@
-//! `kill -9` in the middle of load: whatever was answered before it is there after it.
+//! `kill -9` in the middle of load: whatever was answered before it is there after it. A server that is stopped writes down what
+//! it has counted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
@@ -8,6 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use program::{PASSWORD, Place, Server};
+use vestibule::Settings;
+use vestibule::store::Db;
+use vestibule::store::statistic::{self, By, Kind};
 
 async fn every_answered_token_survives(place: Place) {
     // attack 251
@@ -65,4 +69,30 @@ async fn every_answered_token_survives_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answered_token_survives_on_postgres() {
     every_answered_token_survives(Place::postgres()).await;
+}
+
+async fn what_was_counted_last_is_written_at_the_end(place: Place) {
+    let (id, secret) = place.ada_and_app();
+    let server = place.serve(&[]);
+    let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
+    let client = [("client_id", id.as_str()), ("client_secret", &secret)];
+    assert_eq!(server.post("token", &[&form[..], &client].concat()).await.unwrap().0, 200);
+
+    assert_eq!(server.terminate().code(), Some(0));
+
+    let file = place.directory.path().join("test.db");
+    let url = place.database_url.replace("sqlite://test.db", &format!("sqlite://{}", file.display()));
+    let db = Db::open(&url, &Settings::default().database).await.unwrap();
+    let sums = statistic::sums(&db, Kind::SignIn, By::Detail, 86_400, 0, i64::MAX).await.unwrap();
+    assert_eq!(sums.iter().map(|sum| (sum.word.as_str(), sum.count)).collect::<Vec<_>>(), [("password", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_counted_last_is_written_at_the_end_on_sqlite() {
+    what_was_counted_last_is_written_at_the_end(Place::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_counted_last_is_written_at_the_end_on_postgres() {
+    what_was_counted_last_is_written_at_the_end(Place::postgres()).await;
 }
