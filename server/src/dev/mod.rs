@@ -182,6 +182,7 @@ impl Page<'_> {
         line(format_args!("# {kind}: {database}"));
         line(format_args!("# Person: {}, password {}", person.username, person.password));
         line(format_args!("# Superuser: {}, password {}", superuser.username, superuser.password));
+        line(format_args!("# Console, for the superuser: {base_url}/admin/"));
         line(format_args!("# Application: client id {}, client secret {}", demo.client_id, demo.client_secret));
         line(format_args!("# Provider `{BACKEND}`, which signs in whoever is named: {base_url}{MOUNT}"));
         for (number, Command { title, command }) in (1..).zip(&self.commands) {
@@ -200,6 +201,7 @@ impl Page<'_> {
             "database": self.database,
             "person": login(&self.demo.person),
             "superuser": login(&self.demo.superuser),
+            "console_url": format!("{}/admin/", self.base_url),
             "application": {"client_id": self.demo.client_id, "client_secret": self.demo.client_secret},
             "commands": self.commands,
         });

@@ -5,7 +5,9 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 use vestibule_protocol::{ClientType, GrantType, OAuthError, Params};
 
-use super::view::{Act, Bulk, Cell, Choice, Detail, Field, List, Question, Row, Secret, Sheet, Table, fact, facts};
+use super::view::{
+    Act, Bulk, Cell, Choice, Detail, Field, List, Question, Row, Secret, Section, Sheet, Table, fact, facts,
+};
 use super::{Notice, ROWS, Staff, StaffForm, segment};
 use crate::admin::{Area, applications};
 use crate::context::{Context, Ctx};
@@ -174,10 +176,10 @@ async fn detail(cx: &Context, staff: &Staff, application: &Application, secret: 
     let view = Detail {
         heading: application.name.clone(),
         badges: vec![state(application)],
+        sections: secret.iter().map(|secret| first_calls(cx, application, secret)).collect(),
         secret: secret.map(|text| Secret { label: "client_secret", text, sentence: "client_secret_once" }),
         acts,
         facts: shown,
-        sections: Vec::new(),
         back_url: LIST.to_owned(),
         back_label: "console_applications",
     };
@@ -189,6 +191,37 @@ async fn detail(cx: &Context, staff: &Staff, application: &Application, secret: 
         _ => None,
     };
     staff.show_with(cx, "console/show.html", &view, notice)
+}
+
+/// What to paste for a first token, while the secret is there to be in it.
+fn first_calls(cx: &Context, application: &Application, secret: &str) -> Section {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    pairs.append_pair("client_id", &application.client_id).append_pair("client_secret", secret);
+    let client = pairs.finish();
+    let calls = [
+        (GrantType::Password, "grant_type=password&username=USERNAME&password=PASSWORD"),
+        (GrantType::ClientCredentials, "grant_type=client_credentials"),
+        (GrantType::ConvertToken, "grant_type=convert_token&backend=BACKEND&token=TOKEN"),
+    ];
+    let calls = calls.into_iter().filter(|(grant, _)| application.may_use(*grant)).map(|(grant, call)| Row {
+        id: grant.as_str().to_owned(),
+        cells: vec![
+            Cell::code(grant.as_str()),
+            Cell::block(format!("curl -d '{client}&{call}' {}/token", cx.issuer())),
+        ],
+    });
+    Section {
+        title: "console_first_token",
+        intro: Some("console_first_token_intro"),
+        table: Some(Table {
+            label: "console_first_token",
+            columns: vec!["console_grant", "console_call"],
+            rows: calls.collect(),
+            empty: "console_first_token_by_browser",
+            ..Table::default()
+        }),
+        acts: Vec::new(),
+    }
 }
 
 pub(super) async fn new(State(cx): State<Ctx>, staff: Staff) -> Response {

@@ -1,6 +1,6 @@
 //! Every page, once: none has a barrier that axe-core knows of, and none is wider than a small telephone.
 //!
-//! With `TEST_SCREENSHOTS` set to a folder, pictures of all of them are put there.
+//! With `TEST_SCREENSHOTS` set to a folder, pictures of all of them are put there: `tests/screenshots` does so.
 
 use std::path::Path;
 
@@ -16,7 +16,6 @@ pub(super) struct Viewer {
     axe: Option<String>,
     pictures: Option<String>,
     pub(super) found: Vec<String>,
-    seen: usize,
 }
 
 impl Viewer {
@@ -25,12 +24,11 @@ impl Viewer {
         let axe = std::fs::read_to_string(file).ok();
         assert!(axe.is_some() || std::env::var_os("CI").is_none(), "`tests/set-up test` fetches axe-core");
         let pictures = std::env::var("TEST_SCREENSHOTS").ok();
-        Self { axe, pictures, found: Vec::new(), seen: 0 }
+        Self { axe, pictures, found: Vec::new() }
     }
 
     pub(super) async fn look(&mut self, browser: &Browser, name: &str) {
         browser.find("main h1").await;
-        self.seen += 1;
         if let Some(axe) = &self.axe {
             browser.script(&[axe, "; window.axe = axe"].concat(), &[]).await;
         }
@@ -54,7 +52,7 @@ impl Viewer {
         if let Some(folder) = &self.pictures {
             for (width, scheme) in [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")] {
                 browser.look_like(width, scheme).await;
-                let file = format!("{folder}/{:02}-{name}-{width}-{scheme}.png", self.seen);
+                let file = format!("{folder}/{name}-{width}-{scheme}.png");
                 std::fs::write(file, browser.screenshot().await).unwrap();
             }
         }
