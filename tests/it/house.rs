@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    ("openapi", &["grant", "limits"]),
     (
         "http",
         &[
@@ -68,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "logout",
             "mail",
+            "openapi",
             "provider_token",
             "registration",
             "sender",
