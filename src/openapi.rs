@@ -18,6 +18,7 @@ const AREAS: &[(&str, &str)] = embedded!(
     "document.json",
     "oauth.json",
     "openid-connect.json",
+    "discovery.json",
     "clients.json",
     "accounts-at-providers.json",
     "account.json",

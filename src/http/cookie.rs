@@ -30,7 +30,8 @@ pub(super) fn foreign(headers: &HeaderMap, name: &str) -> Option<String> {
 /// `Set-Cookie` for a value that lives so many seconds; 0 removes it.
 fn set(cx: &Context, base: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
     let secure = if cx.settings.is_https() { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", cx.settings.cookie_name(base));
+    let text =
+        format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", cx.settings.cookie_name(base));
     HeaderValue::from_str(&text).ok()
 }
 
@@ -47,7 +48,11 @@ pub(super) fn no_session(cx: &Context) -> Option<HeaderValue> {
 /// The form's cookie: for as long as the browser runs.
 pub(super) fn form(cx: &Context, value: &str) -> Option<HeaderValue> {
     let secure = if cx.settings.is_https() { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", cx.settings.cookie_name("form"))).ok()
+    HeaderValue::from_str(&format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}",
+        cx.settings.cookie_name("form")
+    ))
+    .ok()
 }
 
 /// A sealed value for the way to a provider and back, for so many seconds; 0 removes it.
