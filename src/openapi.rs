@@ -96,14 +96,20 @@ fn fill(value: &mut Value, values: &[(&str, String)]) {
     }
 }
 
-/// What any request may be answered, whatever it asks for (`http::observe`, a database that is gone).
+/// What any request may be answered, whatever it asks for (`http::observe`, a database that is gone): a browser by a page.
 fn give_common_answers(item: &mut Value) {
     for method in METHODS {
         let Some(Value::Object(answers)) = item.get_mut(method).and_then(|operation| operation.get_mut("responses"))
         else {
             continue;
         };
-        for (status, name) in [("500", "ServerError"), ("503", "Unavailable")] {
+        let shows_pages =
+            answers.values().any(|answer| *answer == reference("SeeOther") || *answer == reference("Page"));
+        let names = match shows_pages {
+            true => ["PageServerError", "PageUnavailable"],
+            false => ["ServerError", "Unavailable"],
+        };
+        for (status, name) in ["500", "503"].into_iter().zip(names) {
             answers.entry(status).or_insert_with(|| reference(name));
         }
     }
