@@ -21,6 +21,7 @@ pub mod limits;
 pub mod logout;
 pub mod mail;
 pub mod metrics;
+pub mod openapi;
 pub mod provider_token;
 pub mod registration;
 pub mod sender;
@@ -94,7 +95,12 @@ impl Vestibule {
 
     /// Every endpoint, under its full path (`/auth/token`, `/healthz` …): merge it into the API's own router.
     pub fn router(&self) -> axum::Router {
-        http::router(&self.cx)
+        http::router(&self.cx).0
+    }
+
+    /// The paths of [`Vestibule::router`] as axum writes them (`/auth/login/{backend}`): an API's own are others.
+    pub fn paths(&self) -> Vec<String> {
+        http::router(&self.cx).1
     }
 
     /// Authenticates the requests of an API's own routes, by our tokens and the providers'.

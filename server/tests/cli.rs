@@ -418,3 +418,27 @@ fn a_database_without_its_key_is_not_served() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).lines().last().unwrap().contains("encryption_key: "), "{}", text(&output.stderr));
 }
+
+#[test]
+fn the_openapi_document_is_printed_without_a_database() {
+    let place = Place::sqlite();
+    place.configure(
+        "database_url = \"sqlite://test.db\"\npublic_url = \"https://login.example\"\n[providers.github]\nclient_id = \"x\"\nclient_secret = \"hush-hush\"\n",
+    );
+    for arguments in [&["openapi"][..], &["openapi", "--json"]] {
+        let output = place.command(arguments).output().unwrap();
+
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert_eq!(
+            (&document["openapi"], &document["servers"][0]["url"]),
+            (&json!("3.1.0"), &json!("https://login.example"))
+        );
+        assert_eq!(document["components"]["schemas"]["Backend"]["enum"], json!(["github"]));
+        assert!(!document.to_string().contains("hush-hush"));
+    }
+    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1, "no database was made");
+
+    let wrong = place.command(&["openapi"]).env("VESTIBULE_PROVIDERS__NOPE__CLIENT_ID", "x").output().unwrap();
+    assert_eq!((wrong.status.code(), text(&wrong.stderr).starts_with("vestibule: providers.nope")), (Some(2), true));
+}

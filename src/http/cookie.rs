@@ -12,14 +12,9 @@ use crate::context::{Context, random};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A cookie's name: bound to this host where it travels by https (RFC 6265bis §4.1.3.2).
-fn name(cx: &Context, base: &str) -> String {
-    if cx.settings.is_https() { format!("__Host-vestibule_{base}") } else { format!("vestibule_{base}") }
-}
-
 /// What a request has of ours. Of a cookie that is there twice the first counts.
 pub(super) fn read(cx: &Context, headers: &HeaderMap, base: &str) -> Option<String> {
-    foreign(headers, &name(cx, base))
+    foreign(headers, &cx.settings.cookie_name(base))
 }
 
 /// A cookie that a script of a provider's has set on our page.
@@ -35,7 +30,8 @@ pub(super) fn foreign(headers: &HeaderMap, name: &str) -> Option<String> {
 /// `Set-Cookie` for a value that lives so many seconds; 0 removes it.
 fn set(cx: &Context, base: &str, value: &str, max_age: u64) -> Option<HeaderValue> {
     let secure = if cx.settings.is_https() { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", name(cx, base));
+    let text =
+        format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", cx.settings.cookie_name(base));
     HeaderValue::from_str(&text).ok()
 }
 
@@ -52,7 +48,11 @@ pub(super) fn no_session(cx: &Context) -> Option<HeaderValue> {
 /// The form's cookie: for as long as the browser runs.
 pub(super) fn form(cx: &Context, value: &str) -> Option<HeaderValue> {
     let secure = if cx.settings.is_https() { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", name(cx, "form"))).ok()
+    HeaderValue::from_str(&format!(
+        "{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}",
+        cx.settings.cookie_name("form")
+    ))
+    .ok()
 }
 
 /// A sealed value for the way to a provider and back, for so many seconds; 0 removes it.

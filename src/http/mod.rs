@@ -24,6 +24,7 @@ mod login;
 mod logout;
 mod metadata;
 mod observe;
+mod openapi;
 mod page;
 mod par;
 mod posted;
@@ -32,6 +33,7 @@ mod provider_token;
 mod register;
 mod respond;
 mod revoke;
+mod routes;
 mod setback;
 mod sign_in;
 mod token;
@@ -40,23 +42,27 @@ mod verify;
 mod visitor;
 
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
 use account::{applications, connections};
 use destination::CONNECTIONS;
 pub use respond::ApiError;
+use routes::Routes;
 
 use crate::context::Ctx;
 
-/// Every endpoint, under its full path.
-pub fn router(cx: &Ctx) -> Router {
+/// Every endpoint, under its full path, and those paths.
+pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
     let mount = cx.settings.mount.trim_end_matches('/').to_owned();
     let document = discovery::document(cx);
     let discovered = || {
         let document = document.clone();
         get(move || async move { discovery::fresh(document) })
     };
+    let openapi = openapi::Document::of(cx);
+    let openapi = get(move |headers: HeaderMap| async move { openapi.answer(&headers) });
     // Scripts on other origins may call these, for the applications that name their origin.
     let for_scripts: [(&str, MethodRouter<Ctx>); 10] = [
         ("token", post(token::token)),
@@ -107,7 +113,7 @@ pub fn router(cx: &Ctx) -> Router {
         // RFC 8414 §3.1 puts the issuer's path behind; some clients do so for OpenID Connect too.
         well_known.extend(documents.iter().map(|path| format!("{path}{mount}")));
     }
-    let mut open: Router<Ctx> = Router::new();
+    let mut open = Routes::default();
     open = both(open, "/.well-known/oauth-protected-resource", &get(discovery::resource));
     open = open.route("/.well-known/oauth-protected-resource/{*path}", get(discovery::resource));
     for path in &well_known {
@@ -117,13 +123,15 @@ pub fn router(cx: &Ctx) -> Router {
         open = both(open, &format!("{mount}/{name}"), &endpoint);
     }
     // Within the layer, so that it sees what a browser asks before a call of another origin.
+    let Routes { router: open, mut paths } = open;
     let open = open
         .method_not_allowed_fallback(respond::method_not_allowed)
         .layer(middleware::from_fn_with_state(cx.clone(), cors::cors));
-    let mut router = Router::new()
+    let mut router = Routes::default()
         .route("/healthz", get(probe::healthz))
         .route("/readyz", get(probe::readyz))
         .route("/metrics", get(probe::metrics))
+        .route("/openapi.json", openapi)
         .route("/account/", get(account::home))
         .route("/account", get(account::home));
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
@@ -137,15 +145,18 @@ pub fn router(cx: &Ctx) -> Router {
     for (name, endpoint) in endpoints {
         router = both(router, &format!("{mount}/{name}"), &endpoint);
     }
-    router
+    paths.extend(router.paths);
+    let router = router
+        .router
         .merge(open)
         .fallback(respond::not_found)
         .method_not_allowed_fallback(respond::method_not_allowed)
         .layer(middleware::from_fn_with_state(cx.clone(), observe::observe))
-        .with_state(cx.clone())
+        .with_state(cx.clone());
+    (router, paths)
 }
 
 /// A path answers with and without a slash at its end: Django's clients have it.
-fn both(router: Router<Ctx>, path: &str, endpoint: &MethodRouter<Ctx>) -> Router<Ctx> {
-    router.route(path, endpoint.clone()).route(&format!("{path}/"), endpoint.clone())
+fn both(routes: Routes, path: &str, endpoint: &MethodRouter<Ctx>) -> Routes {
+    routes.route(path, endpoint.clone()).route(&format!("{path}/"), endpoint.clone())
 }

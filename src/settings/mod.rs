@@ -410,6 +410,11 @@ impl Settings {
         self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 
+    /// The name of a cookie of ours: bound to this host where it travels by https (RFC 6265bis §4.1.3.2).
+    pub fn cookie_name(&self, base: &str) -> String {
+        if self.is_https() { format!("__Host-vestibule_{base}") } else { format!("vestibule_{base}") }
+    }
+
     /// The APIs that tokens can be asked for (RFC 8707).
     pub fn resources(&self) -> Vec<String> {
         match self.authorization.resources.is_empty() {

@@ -56,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    ("openapi", &["grant", "limits"]),
     (
         "http",
         &[
@@ -72,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "logout",
             "mail",
+            "openapi",
             "provider_token",
             "registration",
             "sender",

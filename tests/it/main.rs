@@ -30,6 +30,7 @@ mod id_tokens;
 mod launches;
 mod manual;
 mod oauth1;
+mod openapi;
 mod openid;
 mod openid2;
 mod outage;

@@ -64,6 +64,8 @@ enum Command {
     Check(Output),
     /// Delete what has expired (a running server does so by itself)
     Cleanup(Output),
+    /// Print the OpenAPI 3.1 document of a server with this configuration; the database is not asked
+    Openapi(Output),
 }
 
 /// Runs what was typed.
@@ -94,6 +96,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Key(command) => key::run(&open(load(&flags)?).await?, command).await,
         Command::Check(output) => operate::check(load(&flags)?, output).await,
         Command::Cleanup(output) => operate::cleanup(&open(load(&flags)?).await?, output).await,
+        Command::Openapi(_) => operate::openapi(&load(&flags)?),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Commands about the whole server: `serve`, `migrate`, `check`, `cleanup`.
+//! Commands about the whole server: `serve`, `migrate`, `check`, `cleanup`, `openapi`.
 
 use std::fmt::Write as _;
 
 use axum::Router;
 use serde_json::{Value, json};
-use vestibule::Vestibule;
 use vestibule::store::{Db, migrate};
+use vestibule::upstream;
+use vestibule::{Vestibule, openapi};
 
 use super::{open, trial};
 use crate::configuration::Loaded;
@@ -35,6 +36,15 @@ pub(super) async fn migrate(loaded: Loaded, output: Output) -> Outcome {
 pub(super) async fn cleanup(vestibule: &Vestibule, output: Output) -> Outcome {
     let deleted = vestibule::cleanup::run(vestibule.context()).await?;
     print(output, &json!({ "deleted": deleted }), || format!("deleted {deleted} expired row(s)"));
+    Ok(())
+}
+
+/// There is one form of it, so `--json` would say nothing.
+pub(super) fn openapi(loaded: &Loaded) -> Outcome {
+    let lines = upstream::lines(&loaded.settings).map_err(Failure::Configuration)?;
+    let enabled = lines.iter().filter(|line| line.enabled).map(|line| line.name.as_str());
+    let document = openapi::document(&loaded.settings, &enabled.collect::<Vec<_>>());
+    print(Output { json: true }, &document, String::new);
     Ok(())
 }
 

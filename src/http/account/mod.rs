@@ -4,7 +4,7 @@ pub mod applications;
 pub mod connections;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -224,12 +224,12 @@ pub(super) async fn withdraw(State(cx): State<Ctx>, form: Form) -> Response {
 /// `DELETE authorized_tokens/{id}` with a token.
 pub(super) async fn withdraw_json(
     State(cx): State<Ctx>,
-    Path(id): Path<i64>,
-    RawQuery(_): RawQuery,
+    Path(id): Path<String>,
     Caller(identity): Caller,
 ) -> Result<StatusCode, ApiError> {
     let user = person(&identity)?;
     require_scope(identity.scope(), APPLICATIONS_SCOPE)?;
+    let id = id.parse().unwrap_or_default(); // what is no number is nobody's
     let withdrawn = consent::withdraw(&cx.db, id, user.id, cx.clock.now()).await.map_err(OAuthError::from)?;
     match withdrawn {
         Some(()) => Ok(StatusCode::NO_CONTENT),

@@ -5,17 +5,27 @@ use std::fmt;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::document;
+
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
+    /// What the document calls the operation that answered; `None`: the path or the method is not in it.
+    pub operation: Option<&'static str>,
 }
 
 impl Answer {
+    /// Sends a request. The answer is one that the OpenAPI document knows, whatever the test is about.
     pub async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        let mut answer = Self { status, headers, text: response.text().await.unwrap(), operation: None };
+        answer.operation = document::hold(&method, &path, &answer);
+        answer
     }
 
     pub fn json(&self) -> Value {

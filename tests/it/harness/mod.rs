@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod browser;
+pub mod document;
 pub mod guest;
 pub mod issuer;
 pub mod key;
