@@ -16,6 +16,7 @@ pub(super) struct Viewer {
     axe: Option<String>,
     pictures: Option<String>,
     pub(super) found: Vec<String>,
+    seen: usize,
 }
 
 impl Viewer {
@@ -24,11 +25,12 @@ impl Viewer {
         let axe = std::fs::read_to_string(file).ok();
         assert!(axe.is_some() || std::env::var_os("CI").is_none(), "`tests/set-up test` fetches axe-core");
         let pictures = std::env::var("TEST_SCREENSHOTS").ok();
-        Self { axe, pictures, found: Vec::new() }
+        Self { axe, pictures, found: Vec::new(), seen: 0 }
     }
 
     pub(super) async fn look(&mut self, browser: &Browser, name: &str) {
         browser.find("main h1").await;
+        self.seen += 1;
         if let Some(axe) = &self.axe {
             browser.script(&[axe, "; window.axe = axe"].concat(), &[]).await;
         }
