@@ -102,6 +102,10 @@ fn pieces(values: &[Option<i64>], x: impl Fn(usize) -> f64, y: impl Fn(i64) -> f
         }
     }
     pieces.retain(|piece| !piece.is_empty());
+    // A line with one point would be drawn as nothing; to itself it is drawn as a dot.
+    for piece in pieces.iter_mut().filter(|piece| piece.matches(',').count() == 1) {
+        *piece = piece.repeat(2);
+    }
     pieces
 }
 
@@ -149,7 +153,10 @@ mod tests {
 
         let json = serde_json::to_value(&plot).unwrap();
 
-        assert_eq!(json["lines"][0]["pieces"], serde_json::json!(["44.0,192.0 238.7,12.0 ", "628.0,102.0 "]));
+        assert_eq!(
+            json["lines"][0]["pieces"],
+            serde_json::json!(["44.0,192.0 238.7,12.0 ", "628.0,102.0 628.0,102.0 "])
+        );
         assert_eq!(json["lines"][0]["total"], 6);
         assert_eq!(json["levels"].as_array().unwrap().len(), 5);
         assert_eq!(json["rows"][0], serde_json::json!({ "when": "00:03", "counts": [2] }));
