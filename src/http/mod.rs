@@ -122,8 +122,8 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
     for (name, endpoint) in for_scripts {
         open = both(open, &format!("{mount}/{name}"), &endpoint);
     }
-    // Within the layer, so that it sees what a browser asks before a call of another origin.
     let Routes { router: open, mut paths } = open;
+    // Within the layer, so that it sees what a browser asks before a call of another origin.
     let open = open
         .method_not_allowed_fallback(respond::method_not_allowed)
         .layer(middleware::from_fn_with_state(cx.clone(), cors::cors));
