@@ -15,6 +15,7 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM vestibule_attempt WHERE digest IN (SELECT digest FROM vestibule_attempt WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_logout_notice WHERE id IN (SELECT id FROM vestibule_logout_notice WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_hook_notice WHERE id IN (SELECT id FROM vestibule_hook_notice WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    "DELETE FROM vestibule_mail WHERE id IN (SELECT id FROM vestibule_mail WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
 ];
 
 /// How many tables have rows that expire.

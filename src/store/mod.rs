@@ -17,6 +17,7 @@ pub mod expired;
 pub mod hook_notice;
 pub mod logout_notice;
 pub mod migrate;
+pub mod outbox;
 pub mod pending;
 pub mod pushed_request;
 pub mod seal_key;

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("context", &["authenticate", "client", "hooks", "identity", "mail", "signing", "store", "upstream"]),
     ("identity", &["context", "store"]),
     ("hooks", &["context", "mail", "store", "upstream"]),
+    ("outbox", &["context", "mail", "store"]),
     ("entrance", &["context", "hooks", "identity", "store", "upstream"]),
     ("limits", &["context", "store"]),
     ("sender", &["context", "store"]),
@@ -35,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider_token", &["authenticate", "context", "identity", "store", "upstream"]),
     ("authorize", &["claims", "client", "context", "issue", "limits", "registration", "session", "store"]),
     ("logout", &["claims", "client", "context", "issue", "session", "store"]),
-    ("cleanup", &["context", "hooks", "logout", "signing", "store"]),
+    ("cleanup", &["context", "hooks", "logout", "outbox", "signing", "store"]),
     (
         "grant",
         &[
@@ -68,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "logout",
             "mail",
+            "outbox",
             "provider_token",
             "registration",
             "sender",
