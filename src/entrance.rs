@@ -144,8 +144,7 @@ pub async fn sign_up(cx: &Context, secret: &str, sign_up: &SignUp) -> Result<Cre
     let profile = hooks::ask(cx, backend, &profile, None).await?;
     let created = sign_up::create(cx, secret, profile).await?;
     if let Created::Done(user) = &created {
-        let data =
-            EventData { user: Person::from(user), backend: backend.clone(), uid: None, association_id: None };
+        let data = EventData { user: Person::from(user), backend: backend.clone(), uid: None, association_id: None };
         hooks::tell(cx, &[EventKind::UserCreated], data).await;
     }
     Ok(created)

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use vestibule_protocol::{OAuthError, TokenDigest};
 
 use super::link;
-use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal, state_of};
 pub use super::mailed::{Letter, Tried};
+use super::mailed::{
+    count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal, state_of,
+};
 use crate::context::Context;
 use crate::settings::OnTakenEmail;
-use crate::store::user::{self, User};
 use crate::store::pending;
+use crate::store::user::{self, User};
 
 /// How long an address waits to be proven, in seconds.
 pub const PATIENCE: i64 = 86_400;

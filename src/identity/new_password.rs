@@ -141,7 +141,9 @@ pub async fn reset(cx: &Context, token: &str, new: &str) -> Result<WasReset, OAu
             // Of two links that are used at once the second one finds another password.
             tx.lock(&format!("password of {}", before.id)).await?;
             let is_as_before = |now: &User| {
-                now.is_active && (&now.password, &now.email, now.token_epoch) == (&before.password, &before.email, before.token_epoch)
+                now.is_active
+                    && (&now.password, &now.email, now.token_epoch)
+                        == (&before.password, &before.email, before.token_epoch)
             };
             if !user::find_in(tx, before.id).await?.as_ref().is_some_and(is_as_before) {
                 return Ok(false);

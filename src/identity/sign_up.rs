@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use vestibule_protocol::{OAuthError, Profile, TokenDigest};
 
 use super::link;
+pub use super::mailed::{Letter, Tried};
 use super::mailed::{
     WINDOW, count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal,
 };
-pub use super::mailed::{Letter, Tried};
 use super::password::{Verdict, Weakness, weakness};
 use super::sign_in::hash_error;
 use super::username::fitted;
@@ -166,9 +166,7 @@ pub async fn find(cx: &Context, secret: &str) -> Result<Option<SignUp>, OAuthErr
 pub async fn of_link(cx: &Context, token: &str) -> Result<Option<(String, SignUp)>, OAuthError> {
     let sealed = pending::find(&cx.db, TokenDigest::of(token), LINK, cx.clock.now()).await?;
     let Some(secret) = sealed.and_then(|sealed| open::<String>(cx, LINK, &sealed)) else { return Ok(None) };
-    let proves = |sign_up: &SignUp| {
-        sign_up.proof.as_ref().is_some_and(|(_, own)| is_same(own, &digest_of_link(token)))
-    };
+    let proves = |sign_up: &SignUp| sign_up.proof.as_ref().is_some_and(|(_, own)| is_same(own, &digest_of_link(token)));
     Ok(find(cx, &secret).await?.filter(proves).map(|sign_up| (secret, sign_up)))
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use vestibule_protocol::{OAuthError, Profile, TokenDigest};
 
 use super::link::{self, Arrival, Arrived, Linked};
-use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal};
 pub use super::mailed::{Letter, Tried};
+use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal};
 use crate::context::Context;
 use crate::settings::Policy;
 use crate::store::{association, pending, user};

@@ -117,7 +117,8 @@ pub async fn find(db: &Db, digest: TokenDigest, now: i64, seen_since: i64) -> Re
 
 /// Notes that the session was used, and from where; empty: not known.
 pub async fn touch(db: &Db, id: i64, now: i64, address: &str) -> Result<()> {
-    let sql = "UPDATE vestibule_session SET last_seen_at = $2, last_address = CASE WHEN $3 = '' THEN last_address ELSE $3 END
+    let sql =
+        "UPDATE vestibule_session SET last_seen_at = $2, last_address = CASE WHEN $3 = '' THEN last_address ELSE $3 END
                 WHERE id = $1";
     db.execute(sql, args![id, now, address]).await.map(|_| ())
 }
