@@ -6,6 +6,7 @@ pub mod browser;
 pub mod guest;
 pub mod issuer;
 pub mod key;
+pub mod mailbox;
 mod postgres;
 pub mod recorded;
 #[cfg(feature = "saml")]
