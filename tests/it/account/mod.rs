@@ -38,12 +38,8 @@ impl World {
     }
 
     async fn person(&self, username: &str, email: &str, email_verified: bool) -> User {
-        let new = NewUser {
-            username: username.to_owned(),
-            email: email.to_owned(),
-            email_verified,
-            ..NewUser::default()
-        };
+        let new =
+            NewUser { username: username.to_owned(), email: email.to_owned(), email_verified, ..NewUser::default() };
         self.t.person_with(new).await
     }
 

@@ -91,7 +91,12 @@ async fn signs_up(scripts: Scripts) {
     walk.browser.follow("a[href*='sign-up']").await;
     walk.browser.find("#new_password_again").await;
     walk.look("sign-up").await;
-    let typed = [("username", "grace"), ("email", ADDRESS), ("new_password", "password123"), ("new_password_again", "password123")];
+    let typed = [
+        ("username", "grace"),
+        ("email", ADDRESS),
+        ("new_password", "password123"),
+        ("new_password_again", "password123"),
+    ];
     walk.fill(&typed).await;
     walk.send().await;
     walk.complains("tried first", Some("new_password")).await;
