@@ -1,9 +1,9 @@
 //! What a running server does by itself: it removes what has expired, in batches so small that no request waits for one,
-//! changes signing keys when their time has come, and tells applications of sign-outs that they have not heard of yet.
+//! changes signing keys when their time has come, tells applications of sign-outs that they have not heard of yet, and sends mails that have not left.
 
 use crate::context::{Context, Ctx};
 use crate::store::{self, expired};
-use crate::{hooks, logout, signing};
+use crate::{hooks, logout, outbox, signing};
 
 /// Rows a batch: a few milliseconds of a writer's time.
 const BATCH: i64 = 500;
@@ -40,6 +40,9 @@ pub async fn run_forever(cx: Ctx) {
         }
         if let Err(error) = signing::maintain(&cx).await {
             tracing::warn!(error = ?error, "could not look after the signing keys; trying again later");
+        }
+        if let Err(error) = outbox::deliver_due(&cx).await {
+            tracing::warn!(error = ?error, "mails could not be looked after; trying again later");
         }
         if let Err(error) = hooks::deliver_due(&cx).await {
             tracing::warn!(error = ?error, "could not tell webhooks; trying again later");

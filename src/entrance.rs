@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::hooks::{self, EventData, EventKind, Person};
 use crate::identity::disconnect::{self, Disconnected};
 use crate::identity::link::{self, Arrival, Arrived, Linked};
+use crate::identity::sign_up::{self, Created, SignUp};
 use crate::identity::waiting::{self, Waiting};
 use crate::store::association;
 use crate::store::user::{self, User};
@@ -90,7 +91,7 @@ pub async fn disconnect(
                 user: Person::from(&user),
                 backend: backend.to_owned(),
                 uid: Some(association.uid),
-                association_id: association.id,
+                association_id: Some(association.id),
             };
             hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
         }
@@ -124,6 +125,51 @@ pub async fn finish(
         tell(cx, provider.name(), &uid, linked, true).await;
     }
     Ok(finished)
+}
+
+/// Makes the account of somebody who has signed up here and proven their address. The hooks are asked as for a first sign-in
+/// by a provider; the backend is this server's own.
+///
+/// # Errors
+/// What the hooks and [`sign_up::create`] say.
+pub async fn sign_up(cx: &Context, secret: &str, sign_up: &SignUp) -> Result<Created, OAuthError> {
+    let backend = &cx.settings.proprietary_backend_name;
+    let profile = Profile {
+        uid: sign_up.username.clone(),
+        username: Some(sign_up.username.clone()),
+        email: Some(sign_up.email.clone()),
+        email_verified: true,
+        ..Profile::default()
+    };
+    let profile = hooks::ask(cx, backend, &profile, None).await?;
+    let created = sign_up::create(cx, secret, profile).await?;
+    if let Created::Done(user) = &created {
+        let data = EventData { user: Person::from(user), backend: backend.clone(), uid: None, association_id: None };
+        hooks::tell(cx, &[EventKind::UserCreated], data).await;
+    }
+    Ok(created)
+}
+
+/// Deletes a person with everything of theirs. The hooks are told of the accounts at providers that go with them. `false`:
+/// they are gone already.
+///
+/// # Errors
+/// What the database says.
+pub async fn leave(cx: &Context, user: &User) -> Result<bool, OAuthError> {
+    let associations = association::of_user(&cx.db, user.id).await?;
+    let is_gone = user::delete(&cx.db, user.id).await?;
+    if is_gone {
+        for association in associations {
+            let data = EventData {
+                user: Person::from(user),
+                backend: association.provider,
+                uid: Some(association.uid),
+                association_id: Some(association.id),
+            };
+            hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
+        }
+    }
+    Ok(is_gone)
 }
 
 fn must_sign_in(provider: &Provider) -> Result<(), OAuthError> {
@@ -161,7 +207,7 @@ async fn tell(cx: &Context, backend: &str, uid: &str, linked: &Linked, signed_in
         user: Person::from(&linked.user),
         backend: backend.to_owned(),
         uid: Some(uid.to_owned()),
-        association_id: linked.association_id,
+        association_id: Some(linked.association_id),
     };
     hooks::tell(cx, &kinds, data).await;
 }

@@ -22,6 +22,7 @@ pub mod logout;
 pub mod mail;
 pub mod metrics;
 pub mod openapi;
+pub mod outbox;
 pub mod provider_token;
 pub mod registration;
 pub mod sender;
@@ -185,6 +186,10 @@ impl Builder {
             );
             return Err(OpenError::new("mail.smtp_url", sentence));
         }
+        if settings.accounts.signup == settings::SignUp::Open && !mailer.is_there() {
+            let sentence = "must be set: whoever signs up has to prove an address (accounts.signup)";
+            return Err(OpenError::new("mail.smtp_url", sentence));
+        }
         let keys = Keys::new(keys).map_err(|error| OpenError::new("encryption_key", error))?;
         let hasher =
             Hasher::new(&settings.passwords).map_err(|error| OpenError::new("passwords.hash_threads", error))?;
@@ -242,6 +247,7 @@ fn check(settings: &Settings) -> Result<(), OpenError> {
             format!("`{url}` is not an http or https address without query and fragment"),
         ));
     }
+    settings.accounts.check().map_err(|(key, sentence)| OpenError::new(&format!("accounts.{key}"), sentence))?;
     settings.social.check().map_err(|(key, sentence)| OpenError::new(&format!("social.{key}"), sentence))?;
     for (name, _) in settings.scopes() {
         if name.contains(' ') || protocol::Scope::parse(name).map_or(true, |scope| scope.is_empty()) {

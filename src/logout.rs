@@ -145,6 +145,19 @@ pub async fn tell(cx: &Ctx, public_id: &str, user_id: i64) -> Result<Vec<String>
     Ok(frames)
 }
 
+/// Tells every application that a person's sessions were used for, but for the session with this `sid`.
+///
+/// # Errors
+/// What the database says.
+pub async fn tell_all(cx: &Ctx, user_id: i64, keep: Option<&str>) -> Result<(), OAuthError> {
+    for public_id in session::used_of(&cx.db, user_id).await? {
+        if keep != Some(public_id.as_str()) {
+            tell(cx, &public_id, user_id).await?;
+        }
+    }
+    Ok(())
+}
+
 fn frame(cx: &Context, application: &Application, uri: &str, public_id: &str) -> String {
     if !application.metadata.frontchannel_logout_session_required {
         return uri.to_owned();

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use serde::{Deserialize, Serialize};
 use vestibule_protocol::hex;
 
 use crate::settings::MailSettings;
@@ -29,6 +30,7 @@ enum Way {
 }
 
 /// A mail to one person. Its lines hold secrets, so there is no `Debug`.
+#[derive(Deserialize, Serialize)]
 pub struct Mail {
     /// The person's address.
     pub to: String,

@@ -54,18 +54,19 @@ pub async fn begin(
     Ok(cookie)
 }
 
-/// The session of a cookie's value, if it is good now.
+/// The session of a cookie's value, if it is good now. That it is used is noted, and from which address; empty: not known.
 ///
 /// # Errors
 /// What the database says.
-pub async fn find(cx: &Context, cookie: &str) -> Result<Option<Session>, OAuthError> {
+pub async fn find(cx: &Context, cookie: &str, address: &str) -> Result<Option<Session>, OAuthError> {
     let Some(digest) = TokenDigest::of_presented(TokenKind::Session, cookie) else { return Ok(None) };
     let now = cx.clock.now();
     let found = session::find(&cx.db, digest, now, seen_since(cx, now)).await?;
+    let address = shortened(address, 64);
     if let Some(session) = &found
-        && now - session.last_seen_at >= TOUCH_AFTER
+        && (now - session.last_seen_at >= TOUCH_AFTER || !address.is_empty() && address != session.last_address)
     {
-        session::touch(&cx.db, session.id, now).await?;
+        session::touch(&cx.db, session.id, now, &address).await?;
     }
     Ok(found)
 }

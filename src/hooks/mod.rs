@@ -151,12 +151,12 @@ pub enum EventKind {
 pub struct EventData {
     /// The person.
     pub user: Person,
-    /// The provider's name.
+    /// The provider's name; for somebody who has signed up here, this server's own (`proprietary_backend_name`).
     pub backend: String,
     /// The provider's identifier for the person.
     pub uid: Option<String>,
-    /// The tie between both.
-    pub association_id: i64,
+    /// The tie between both; `None` where there is none, for somebody who has signed up here.
+    pub association_id: Option<i64>,
 }
 
 impl EventKind {

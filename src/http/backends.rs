@@ -48,7 +48,7 @@ pub(super) async fn backends(State(cx): State<Ctx>, request: Request) -> Result<
     let user_id = if parts.headers.contains_key(AUTHORIZATION) {
         Caller::from_request_parts(&mut parts, &cx).await?.0.user().map(|user| user.id)
     } else if let Some(cookie) = cookie::read(&cx, &parts.headers, "session") {
-        session::find(&cx, &cookie).await?.map(|session| session.user.id)
+        session::find(&cx, &cookie, "").await?.map(|session| session.user.id)
     } else {
         None
     };

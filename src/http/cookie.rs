@@ -65,6 +65,16 @@ pub(super) fn waiting(cx: &Context, value: &str, max_age: u64) -> Option<HeaderV
     set(cx, "waiting", value, max_age)
 }
 
+/// The secret of an account that waits for its address to be proven, for so many seconds; 0 removes it.
+pub(super) fn sign_up(cx: &Context, value: &str, max_age: u64) -> Option<HeaderValue> {
+    set(cx, "sign_up", value, max_age)
+}
+
+/// The secret of a mailed link that sets a password, for so many seconds; 0 removes it.
+pub(super) fn reset(cx: &Context, value: &str, max_age: u64) -> Option<HeaderValue> {
+    set(cx, "reset", value, max_age)
+}
+
 /// A new value for the form's cookie.
 pub(super) fn new_form_value() -> String {
     encode_part(&random::<32>())

@@ -2,12 +2,13 @@
 //! is made. The sign-in waits meanwhile ([`crate::identity::waiting`]).
 
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 use vestibule_protocol::{OAuthError, Params};
 
+use super::account::with_status;
 use super::destination::{Outcome, destination};
 use super::letter::Letter;
 use super::page::{self, Page};
@@ -246,9 +247,4 @@ fn show(cx: &Context, visitor: &Visitor, template: &'static str, waiting: &Waiti
     context["action"] = PAGE.into();
     context["provider"] = provider.into();
     Page::new(template, context).show(cx, visitor)
-}
-
-fn with_status(mut page: Response, status: u16) -> Response {
-    *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    page
 }

@@ -5,8 +5,12 @@ use vestibule_protocol::{ErrorCode, OAuthError};
 
 use super::page;
 use super::visitor::Visitor;
-use crate::context::{Context, random};
+use crate::context::{Context, Ctx, random};
 use crate::mail::{Mail, Undelivered};
+use crate::outbox;
+
+/// How long it is tried to tell somebody, in seconds.
+const TOLD_FOR: i64 = 86_400;
 
 /// A mail, by the keys of its texts. `values` stand for names between braces in them.
 pub(super) struct Letter<'a> {
@@ -29,6 +33,36 @@ impl Letter<'_> {
     /// # Errors
     /// `temporarily_unavailable` with a sentence for the person; the cause is for the log.
     pub async fn send(&self, cx: &Context, visitor: &Visitor) -> Result<(), OAuthError> {
+        cx.mailer.send(self.mail(cx, visitor)?).await.map_err(|error| match error {
+            Undelivered::Address(_) => {
+                OAuthError::invalid_request("No mail can be sent to this address.").with_cause(error)
+            }
+            error => {
+                OAuthError::unavailable("The mail could not be sent; try again in a few minutes.", 60).with_cause(error)
+            }
+        })
+    }
+
+    /// Lets it leave after the answer, and tries for `good_for` seconds: the answer does not tell whether there is anybody to
+    /// write to (`to` is empty then), or whether the mail server is there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn post(&self, cx: &Ctx, visitor: &Visitor, good_for: i64) -> Result<(), OAuthError> {
+        outbox::send(cx, &self.mail(cx, visitor)?, good_for).await
+    }
+
+    /// Tells somebody of what has happened to their account, where mails leave and they have an address.
+    pub async fn tell(&self, cx: &Ctx, visitor: &Visitor) {
+        if self.to.is_empty() || !cx.mailer.is_there() {
+            return;
+        }
+        if let Err(error) = self.post(cx, visitor, TOLD_FOR).await {
+            tracing::error!(error = %crate::describe(&error), "somebody is not told of a change to their account");
+        }
+    }
+
+    fn mail(&self, cx: &Context, visitor: &Visitor) -> Result<Mail, OAuthError> {
         let language = page::language_of(cx, visitor);
         let text = |key: &&str| page::text(cx, &language, key, self.values);
         let (url, link_text) = self.link;
@@ -52,21 +86,13 @@ impl Letter<'_> {
         let html = page::render(cx.settings.pages.folder.as_deref(), "mail.html", &html).map_err(|error| {
             OAuthError::new(ErrorCode::ServerError, "The mail could not be made.").with_cause(error)
         })?;
-        let mail = Mail {
+        Ok(Mail {
             to: self.to.to_owned(),
             subject: text(&self.subject),
             text: plain.join("\n\n") + "\n",
             html,
             at: cx.clock.now(),
             random: random(),
-        };
-        cx.mailer.send(mail).await.map_err(|error| match error {
-            Undelivered::Address(_) => {
-                OAuthError::invalid_request("No mail can be sent to this address.").with_cause(error)
-            }
-            error => {
-                OAuthError::unavailable("The mail could not be sent; try again in a few minutes.", 60).with_cause(error)
-            }
         })
     }
 }

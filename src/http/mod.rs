@@ -46,7 +46,7 @@ use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
-use account::{applications, connections};
+use account::{address, applications, connections, data, deletion, password, profile, reset, sessions, sign_up};
 use destination::CONNECTIONS;
 pub use respond::ApiError;
 use routes::Routes;
@@ -138,7 +138,25 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
     router = both(router, "/account/email", &get(email::get).post(email::post));
     router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
     router = both(router, CONNECTIONS, &get(connections::get));
-    router = both(router, "/account/sessions", &get(account::sessions).post(account::end_sessions));
+    let own_pages: [(&str, MethodRouter<Ctx>); 14] = [
+        ("sign-up", get(sign_up::get).post(sign_up::post)),
+        ("sign-up/confirm", get(sign_up::opened).post(sign_up::confirm)),
+        ("password", get(password::get).post(password::post)),
+        ("password/reset", get(reset::get).post(reset::post)),
+        ("password/new", get(reset::opened).post(reset::set)),
+        ("address", get(address::get).post(address::post)),
+        ("address/change", get(address::get_change).post(address::change)),
+        ("address/confirm", get(address::opened).post(address::confirm)),
+        ("profile", get(profile::get).post(profile::post)),
+        ("username", get(profile::get_username).post(profile::post_username)),
+        ("sessions", get(sessions::get).post(sessions::post)),
+        ("sign-out-everywhere", get(sessions::ask_everywhere).post(sessions::everywhere)),
+        ("data", get(data::get).post(data::post)),
+        ("delete", get(deletion::get).post(deletion::post)),
+    ];
+    for (name, endpoint) in own_pages {
+        router = both(router, &format!("/account/{name}"), &endpoint);
+    }
     for (path, endpoint) in console::endpoints().into_iter().chain(admin_api::endpoints(cx)) {
         router = both(router, path, &endpoint);
     }

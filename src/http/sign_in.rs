@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::json;
 use vestibule_protocol::{OAuthError, Params};
 
+use super::account::{reset, sign_up};
 use super::page::{self, Page};
 use super::visitor::{Form, Visitor, next_or, see_other};
 use super::{authorize as authorize_page, cookie};
@@ -117,7 +118,7 @@ fn go_on(cx: &Context, visitor: &Visitor, next: &str) -> Response {
 }
 
 /// The request that waits behind an address, if it is one of those.
-fn waiting_in(next: &str) -> Option<&str> {
+pub(super) fn waiting_in(next: &str) -> Option<&str> {
     next.split_once("/authorize?resume=").map(|(_, sealed)| sealed)
 }
 
@@ -167,6 +168,8 @@ async fn show(
         "application": waiting.as_ref().map(|waiting| waiting.application.name.as_str()),
         "providers": providers,
         "current": current,
+        "sign_up_url": sign_up::is_open(cx).then(|| format!("{}?next={encoded}", sign_up::PAGE)).filter(|_| !again),
+        "reset_url": cx.mailer.is_there().then_some(reset::PAGE),
     });
     let mut form_targets: Vec<String> = waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect();
     if next.starts_with(&format!("{mount}/login/")) {

@@ -44,7 +44,7 @@ impl FromRequestParts<Ctx> for Visitor {
             session_cookie,
         };
         if let Some(cookie) = &visitor.session_cookie {
-            match session::find(cx, cookie).await {
+            match session::find(cx, cookie, &visitor.browser.address).await {
                 Ok(found) => visitor.session = found,
                 Err(error) => return Err(page::refuse(cx, &visitor, error)),
             }

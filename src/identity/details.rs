@@ -95,7 +95,8 @@ fn email(profile: &Profile, policy: &Policy) -> Option<String> {
     Some(if policy.force_email_lowercase { email.to_lowercase() } else { email.to_owned() })
 }
 
-fn clipped(name: Option<&str>) -> String {
+/// A name as it may stand in an account.
+pub fn clipped(name: Option<&str>) -> String {
     name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect()
 }
 

@@ -5,24 +5,17 @@
 //! Not here: sending the mail and the pages around it (`http`), whose account it becomes ([`super::link`]).
 
 use serde::{Deserialize, Serialize};
-use vestibule_protocol::jwt::encode_part;
-use vestibule_protocol::{ErrorCode, OAuthError, Profile, TokenDigest, hex};
+use vestibule_protocol::{OAuthError, Profile, TokenDigest};
 
 use super::link::{self, Arrival, Arrived, Linked};
-use crate::context::{Context, random};
+pub use super::mailed::{Letter, Tried};
+use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal};
+use crate::context::Context;
 use crate::settings::Policy;
-use crate::store::{association, attempt, pending, user};
+use crate::store::{association, pending, user};
 
 /// How long a sign-in waits after its last mail, in seconds.
 const PATIENCE: i64 = 7 * 86_400;
-/// What is counted begins anew after so many seconds.
-const WINDOW: i64 = 3_600;
-/// Mails to one address, and mails that one place asks for.
-const MAILS_TO_ONE: i64 = 5;
-const MAILS_FROM_ONE: i64 = 30;
-/// Codes that may be tried for one sign-in.
-const TRIES: i64 = 10;
-const CODE_DIGITS: usize = 8;
 
 const SIGN_IN: &str = "sign-in";
 const ADDRESS: &str = "address";
@@ -57,19 +50,6 @@ struct Linking {
     email: String,
 }
 
-/// What is to be mailed.
-pub enum Letter {
-    /// A link and a code.
-    Prove {
-        /// The secret in the link.
-        token: String,
-        /// What can be typed instead.
-        code: String,
-    },
-    /// That the address has an account, and how to sign in to it.
-    HasAccount,
-}
-
 /// What a link asks of whoever opens it.
 pub struct Question {
     /// The provider's name.
@@ -78,17 +58,6 @@ pub struct Question {
     pub email: String,
     /// Whether the sign-in began in the browser with this secret.
     pub is_own: bool,
-}
-
-/// What came of a code that was typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
-    /// It was right.
-    Right,
-    /// It was not.
-    Wrong,
-    /// Too many were wrong.
-    TooMany,
 }
 
 impl Waiting {
@@ -121,7 +90,7 @@ pub async fn begin(
         tokens: String::from_utf8_lossy(tokens).into_owned(),
         asked: None,
     };
-    let secret = encode_part(&random::<32>());
+    let secret = new_secret();
     let sealed = seal(cx, SIGN_IN, &waiting)?;
     pending::insert(&cx.db, TokenDigest::of(&secret), SIGN_IN, sealed, cx.clock.now() + PATIENCE).await?;
     Ok(secret)
@@ -148,17 +117,9 @@ pub async fn ask(
     policy: &Policy,
     place: &str,
 ) -> Result<Option<Letter>, OAuthError> {
-    let now = cx.clock.now();
-    let limits = [("mails to", user::email_key(email), MAILS_TO_ONE), ("mails from", place.to_owned(), MAILS_FROM_ONE)];
-    for (purpose, whose, limit) in limits {
-        let (count, until) = attempt::count(&cx.db, cx.keys.derive(purpose, whose.as_bytes()), now, WINDOW).await?;
-        if count > limit {
-            let error = OAuthError::invalid_request("Too many mails were asked for; wait an hour.").with_status(429);
-            return Err(OAuthError { retry_after: u32::try_from(until - now).ok(), ..error });
-        }
-    }
+    count_mail(cx, email, place).await?;
     let is_taken = link::is_email_taken(cx, email, policy).await? && !is_own_account(cx, secret, email).await?;
-    let (token, code) = (encode_part(&random::<32>()), new_code());
+    let (token, code) = (new_secret(), new_code());
     let link = Linking { sign_in: secret.to_owned(), email: email.to_owned() };
     let link = seal(cx, ADDRESS, &link)?;
     let proof = (!is_taken).then(|| (digest_of_code(cx, secret, &code), digest_of_link(&token)));
@@ -220,9 +181,7 @@ pub async fn confirm(cx: &Context, token: &str) -> Result<bool, OAuthError> {
 /// # Errors
 /// What the database says.
 pub async fn try_code(cx: &Context, secret: &str, code: &str) -> Result<Tried, OAuthError> {
-    let now = cx.clock.now();
-    let key = cx.keys.derive("tries of a mailed code", secret.as_bytes());
-    if attempt::count(&cx.db, key, now, WINDOW).await?.0 > TRIES {
+    if !may_try(cx, secret).await? {
         return Ok(Tried::TooMany);
     }
     let Some(asked) = find(cx, secret).await?.and_then(|waiting| waiting.asked) else { return Ok(Tried::Wrong) };
@@ -310,40 +269,4 @@ async fn change(
 fn stands_for(waiting: &Waiting, link: &Linking, token: &str) -> bool {
     let Some(asked) = &waiting.asked else { return false };
     asked.email == link.email && asked.proof.as_ref().is_some_and(|(_, own)| is_same(own, &digest_of_link(token)))
-}
-
-fn is_same(one: &str, other: &str) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
-}
-
-/// Digits, so that they can be read out and typed anywhere.
-fn new_code() -> String {
-    let number = u64::from_be_bytes(random::<8>()) % 100_000_000;
-    format!("{number:0CODE_DIGITS$}")
-}
-
-fn digest_of_code(cx: &Context, secret: &str, code: &str) -> String {
-    let digits: String = code.chars().filter(char::is_ascii_digit).take(CODE_DIGITS + 1).collect();
-    hex(&cx.keys.derive("mailed code", [secret, "\n", &digits].concat().as_bytes()))
-}
-
-fn digest_of_link(token: &str) -> String {
-    hex(TokenDigest::of(token).as_bytes())
-}
-
-fn purpose(kind: &str) -> String {
-    format!("pending {kind}")
-}
-
-fn seal(cx: &Context, kind: &str, value: &impl Serialize) -> Result<Vec<u8>, OAuthError> {
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        OAuthError::new(ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(cause)
-    };
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-    cx.keys.seal(&purpose(kind), &text).map_err(|error| failed(error.into()))
-}
-
-/// `None` for what was sealed under a key that is gone: as if it had never been.
-fn open<T: serde::de::DeserializeOwned>(cx: &Context, kind: &str, sealed: &[u8]) -> Option<T> {
-    serde_json::from_slice(&cx.keys.open(&purpose(kind), sealed).ok()?).ok()
 }

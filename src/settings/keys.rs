@@ -81,6 +81,13 @@ const SERVER: &[Key] = &[
         "128",
         "How many sign-ins may wait for a hash; beyond that the answer is 503 with `Retry-After`.",
     ),
+    key(
+        "accounts.signup",
+        "\"off\"",
+        "Whether anybody may make an account with a password: `off`, or `open` for whoever proves an e-mail address; then mails must leave (`[mail]`). Coming in by a provider is not meant (`social.allow_signup`).",
+    ),
+    key("accounts.password_min_length", "8", "The shortest new password, in characters, 8 to 128."),
+    key("accounts.deletion", "true", "Whether people may delete their own accounts."),
     key("tokens.access_token_ttl", "\"10h\"", "How long an access token lives."),
     key("tokens.refresh_token_ttl", "\"30d\"", "How long a refresh token lives when it is not used."),
     key("tokens.rotate_refresh_tokens", "true", "Whether a refresh gives a new refresh token and ends the old one."),

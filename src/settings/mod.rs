@@ -2,6 +2,7 @@
 //!
 //! Not here: where a value comes from (flag, environment, file): the binary merges those and hands over a [`Settings`].
 
+mod accounts;
 mod duration;
 mod hooks;
 mod keys;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 pub use vestibule_protocol::client_metadata::AccessTokenFormat;
 
+pub use accounts::{AccountSettings, SignUp};
 use duration::duration;
 pub use duration::parse_duration;
 pub use hooks::{HOOK_EVENTS, HookSettings, OnFailure};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[passwords]`
     pub passwords: PasswordSettings,
+    /// `[accounts]`
+    pub accounts: AccountSettings,
     /// `[tokens]`
     pub tokens: TokenSettings,
     /// `[authorization]`
@@ -367,6 +371,7 @@ impl Default for Settings {
             http: HttpSettings::default(),
             log: LogSettings::default(),
             passwords: PasswordSettings::default(),
+            accounts: AccountSettings::default(),
             tokens: TokenSettings::default(),
             authorization: AuthorizationSettings::default(),
             sessions: SessionSettings::default(),

@@ -18,6 +18,7 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM vestibule_idempotency WHERE digest IN (SELECT digest FROM vestibule_idempotency WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_statistic WHERE (kind, size, starts_at, provider, application_id, detail) IN (SELECT kind, size, starts_at, provider, application_id, detail FROM vestibule_statistic WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     "DELETE FROM vestibule_refusal WHERE id IN (SELECT id FROM vestibule_refusal WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    "DELETE FROM vestibule_mail WHERE id IN (SELECT id FROM vestibule_mail WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
 ];
 
 /// How many tables have rows that expire.

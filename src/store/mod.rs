@@ -19,6 +19,7 @@ pub mod hook_notice;
 pub mod idempotency;
 pub mod logout_notice;
 pub mod migrate;
+pub mod outbox;
 pub mod pending;
 pub mod pushed_request;
 pub mod refusal;

@@ -45,6 +45,8 @@ pub struct Session {
     pub expires_at: i64,
     /// The address that it was begun from.
     pub address: String,
+    /// The address that it was used from last; empty where that is not known.
+    pub last_address: String,
     /// The browser's name for itself.
     pub user_agent: String,
     /// Whose it is.
@@ -54,7 +56,7 @@ pub struct Session {
 macro_rules! select {
     () => {
         concat!(
-            "SELECT s.id, s.public_id, s.auth_time, s.amr, s.created_at, s.last_seen_at, s.expires_at, s.address, s.user_agent, ",
+            "SELECT s.id, s.public_id, s.auth_time, s.amr, s.created_at, s.last_seen_at, s.expires_at, s.address, s.last_address, s.user_agent, ",
             user::columns!(),
             " FROM vestibule_session s JOIN vestibule_user u ON u.id = s.user_id AND u.is_active AND u.token_epoch = s.user_epoch"
         )
@@ -72,8 +74,9 @@ impl Session {
             last_seen_at: row.int(5)?,
             expires_at: row.int(6)?,
             address: row.text(7)?,
-            user_agent: row.text(8)?,
-            user: User::from_row_at(row, 9)?,
+            last_address: row.text(8)?,
+            user_agent: row.text(9)?,
+            user: User::from_row_at(row, 10)?,
         })
     }
 }
@@ -87,8 +90,8 @@ pub async fn begin(db: &Db, new: NewSession, before: Option<i64>, now: i64) -> R
             }
             let sql =
                 "INSERT INTO vestibule_session (digest, public_id, user_id, user_epoch, auth_time, amr, created_at,
-                              last_seen_at, expires_at, address, user_agent)
-                       VALUES ($1, $2, $3, $4, $5, $6, $5, $5, $7, $8, $9)";
+                              last_seen_at, expires_at, address, last_address, user_agent)
+                       VALUES ($1, $2, $3, $4, $5, $6, $5, $5, $7, $8, $8, $9)";
             let args = args![
                 new.digest,
                 new.public_id,
@@ -112,9 +115,12 @@ pub async fn find(db: &Db, digest: TokenDigest, now: i64, seen_since: i64) -> Re
     db.optional(sql, args![digest, now, seen_since], Session::from_row).await
 }
 
-/// Notes that the session was used.
-pub async fn touch(db: &Db, id: i64, now: i64) -> Result<()> {
-    db.execute("UPDATE vestibule_session SET last_seen_at = $2 WHERE id = $1", args![id, now]).await.map(|_| ())
+/// Notes that the session was used, and from where; empty: not known.
+pub async fn touch(db: &Db, id: i64, now: i64, address: &str) -> Result<()> {
+    let sql =
+        "UPDATE vestibule_session SET last_seen_at = $2, last_address = CASE WHEN $3 = '' THEN last_address ELSE $3 END
+                WHERE id = $1";
+    db.execute(sql, args![id, now, address]).await.map(|_| ())
 }
 
 /// The good sessions of a person, the youngest first.
@@ -160,4 +166,30 @@ pub async fn take_applications(db: &Db, public_id: &str) -> Result<Vec<i64>> {
         })
     })
     .await
+}
+
+/// Ends every session of a person but this one (0: all).
+pub async fn end_others_in(tx: &mut Tx<'_>, user_id: i64, keep: i64) -> Result<()> {
+    tx.execute("DELETE FROM vestibule_session WHERE user_id = $1 AND id <> $2", args![user_id, keep]).await.map(|_| ())
+}
+
+/// Lets a session live on in the person's present epoch.
+pub async fn carry_over_in(tx: &mut Tx<'_>, user_id: i64, id: i64) -> Result<()> {
+    let sql = "UPDATE vestibule_session SET user_epoch = (SELECT token_epoch FROM vestibule_user WHERE id = $1)
+                WHERE user_id = $1 AND id = $2";
+    tx.execute(sql, args![user_id, id]).await.map(|_| ())
+}
+
+/// The `sid`s of a person's sessions, also of former ones, that applications were used in and have not been told of.
+pub async fn used_of(db: &Db, user_id: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT session_public_id FROM vestibule_session_application WHERE user_id = $1";
+    db.all(sql, args![user_id], |row| row.text(0)).await
+}
+
+/// Which applications a person's sessions were used for: `sid` and the application's name.
+pub async fn applications_of(db: &Db, user_id: i64) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT s.session_public_id, a.name
+                 FROM vestibule_session_application s JOIN vestibule_application a ON a.id = s.application_id
+                WHERE s.user_id = $1 ORDER BY a.name, a.id LIMIT 1000";
+    db.all(sql, args![user_id], |row| Ok((row.text(0)?, row.text(1)?))).await
 }

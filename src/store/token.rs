@@ -410,3 +410,49 @@ pub async fn revoke_refresh_tokens(db: &Db, user_id: i64, application_id: i64, n
                 WHERE user_id = $1 AND application_id = $2 AND refresh_digest IS NOT NULL AND refresh_revoked_at IS NULL";
     db.execute(sql, args![user_id, application_id, now]).await.map(|_| ())
 }
+
+/// What is stored of a token beside its secrets.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The application's public name.
+    pub client_id: String,
+    /// By which grant it was given.
+    pub grant_type: String,
+    /// What it is good for.
+    pub scope: String,
+    /// In seconds since 1970, as those that follow.
+    pub created_at: i64,
+    /// When the access token ends.
+    pub access_expires_at: i64,
+    /// When the refresh token does, if there is one.
+    pub refresh_expires_at: Option<i64>,
+    /// When it was refreshed.
+    pub consumed_at: Option<i64>,
+    /// When it was ended.
+    pub revoked_at: Option<i64>,
+    /// `sid` of the browser session that it was issued in.
+    pub session: Option<String>,
+}
+
+/// What is stored of a person's tokens, the latest first, at most 10,000.
+pub async fn of_user(db: &Db, user_id: i64) -> Result<Vec<Described>> {
+    let sql =
+        "SELECT a.client_id, t.grant_type, t.scope, t.created_at, t.access_expires_at, t.refresh_expires_at, t.consumed_at,
+                t.revoked_at, t.session_public_id
+           FROM vestibule_token t JOIN vestibule_application a ON a.id = t.application_id
+          WHERE t.user_id = $1 ORDER BY t.id DESC LIMIT 10000";
+    let read = |row: &Row<'_>| {
+        Ok(Described {
+            client_id: row.text(0)?,
+            grant_type: row.text(1)?,
+            scope: row.text(2)?,
+            created_at: row.int(3)?,
+            access_expires_at: row.int(4)?,
+            refresh_expires_at: row.optional_int(5)?,
+            consumed_at: row.optional_int(6)?,
+            revoked_at: row.optional_int(7)?,
+            session: row.optional_text(8)?,
+        })
+    };
+    db.all(sql, args![user_id], read).await
+}

@@ -1,10 +1,10 @@
 //! People.
 
 use super::change::Change;
-use super::{Db, Result, Row, Tx, args};
+use super::{Db, Error, Result, Row, Tx, args, session};
 
 /// A person. `Debug` does not show the password's encoding.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct User {
     /// A 64-bit integer, because API databases that exist point at Django's.
     pub id: i64,
@@ -164,6 +164,12 @@ pub async fn with_email(tx: &mut Tx<'_>, email: &str) -> Result<Vec<User>> {
     tx.all(sql, args![email_key(email)], User::from_row).await
 }
 
+/// As [`with_email`], the first ten, by themselves.
+pub async fn all_with_email(db: &Db, email: &str) -> Result<Vec<User>> {
+    let sql = concat!("SELECT ", columns!(), " FROM vestibule_user u WHERE u.email_key = $1 ORDER BY u.id LIMIT 10");
+    db.all(sql, args![email_key(email)], User::from_row).await
+}
+
 /// Whether somebody has this address, in any letter case.
 pub async fn has_email(db: &Db, email: &str) -> Result<bool> {
     let sql = "SELECT id FROM vestibule_user WHERE email_key = $1 LIMIT 1";
@@ -244,14 +250,74 @@ pub async fn note_password_login(db: &Db, user: &User, encoded: Option<String>, 
 /// Sets or takes away a password, and ends the person's browser sessions: whoever had the old one is out. `false`: no such
 /// person.
 pub async fn set_password(db: &Db, id: i64, encoded: Option<String>) -> Result<bool> {
+    change_password(db, id, encoded, 0).await
+}
+
+/// As [`set_password`]; the session with this number stays (0: none).
+pub async fn change_password(db: &Db, id: i64, encoded: Option<String>, keep: i64) -> Result<bool> {
     db.write(move |tx| {
         Box::pin(async move {
-            tx.execute("DELETE FROM vestibule_session WHERE user_id = $1", args![id]).await?;
+            session::end_others_in(tx, id, keep).await?;
             let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
             tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
         })
     })
     .await
+}
+
+/// Sets a password for somebody who has proven the address by a mail: it is theirs, and everything that was issued before
+/// ends.
+pub async fn reset_password_in(tx: &mut Tx<'_>, id: i64, encoded: String) -> Result<()> {
+    let sql = "UPDATE vestibule_user SET password = $2, email_verified = TRUE WHERE id = $1";
+    tx.execute(sql, args![id, encoded]).await?;
+    end_everything_in(tx, id, 0).await
+}
+
+/// Ends every token of a person, and every session but the one with this number (0: none).
+pub async fn end_everything(db: &Db, id: i64, keep: i64) -> Result<()> {
+    db.write(move |tx| Box::pin(async move { end_everything_in(tx, id, keep).await })).await
+}
+
+async fn end_everything_in(tx: &mut Tx<'_>, id: i64, keep: i64) -> Result<()> {
+    tx.changed(Change::User(id));
+    tx.execute("UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1", args![id]).await?;
+    session::end_others_in(tx, id, keep).await?;
+    session::carry_over_in(tx, id, keep).await
+}
+
+/// Sets an address that the person has proven.
+pub async fn set_email_in(tx: &mut Tx<'_>, id: i64, email: &str) -> Result<()> {
+    tx.changed(Change::User(id));
+    let sql = "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = TRUE WHERE id = $1";
+    tx.execute(sql, args![id, email, email_key(email)]).await.map(|_| ())
+}
+
+/// Sets given and family name. `false`: no such person.
+pub async fn set_names(db: &Db, id: i64, first_name: String, last_name: String) -> Result<bool> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            tx.changed(Change::User(id));
+            let sql = "UPDATE vestibule_user SET first_name = $2, last_name = $3 WHERE id = $1";
+            tx.execute(sql, args![id, first_name, last_name]).await.map(|count| count > 0)
+        })
+    })
+    .await
+}
+
+/// Gives a person another username. `false`: somebody has it.
+pub async fn rename(db: &Db, id: i64, username: String) -> Result<bool> {
+    let renamed = db.write(move |tx| {
+        Box::pin(async move {
+            tx.changed(Change::User(id));
+            let sql = "UPDATE vestibule_user SET username = $2 WHERE id = $1";
+            tx.execute(sql, args![id, username]).await.map(|_| ())
+        })
+    });
+    match renamed.await {
+        Ok(()) => Ok(true),
+        Err(Error::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Sets the standard claims that have no column, a JSON object. `false`: no such person.

@@ -2,6 +2,7 @@
 //!
 //! Not here: what the pages hold and refuse, as far as that needs no browser.
 
+mod account;
 mod connections;
 mod console;
 mod email;

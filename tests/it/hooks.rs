@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 use vestibule::Vestibule;
 use vestibule::hooks::{self, Arrival, Changes, Event, EventKind, Purpose, Verdict};
 use vestibule::protocol::GrantType::ConvertToken;
-use vestibule::settings::{Hidden, HookSettings, OnFailure, Settings};
+use vestibule::settings::{Hidden, HookSettings, OnFailure, Settings, SignUp};
 
 use crate::harness::guest::Guest;
+use crate::harness::mailbox::{Mailbox, link};
 use crate::harness::stand_in::Issued;
-use crate::harness::{Answer, App, KEY, Setup, Test, on_both_databases, register};
+use crate::harness::{Answer, App, KEY, PASSWORD, Setup, Test, on_both_databases, register};
 use crate::people::come_back;
 
 const SECRET: &[u8; 32] = b"a secret of thirty-two bytes 012";
@@ -460,4 +461,34 @@ async fn a_hook_that_cannot_work_stops_the_start_and_shows_no_secret() {
     assert!(wrong(|hook| hook.timeout = Duration::ZERO).await.starts_with("hooks.crm.timeout: "));
     let secret = wrong(|hook| hook.secret = Hidden::new("whsec_hush")).await;
     assert!(secret.starts_with("hooks.crm.secret: ") && !secret.contains("hush"), "{secret}");
+}
+
+on_both_databases! {
+    async fn whoever_signs_up_here_is_asked_about_and_told_of_too(setup: Setup) {
+        let mut setup = setup;
+        let mails = Mailbox::of(&mut setup);
+        setup.settings.accounts.signup = SignUp::Open;
+        let (t, _, receiver) = started(setup, |_| {}).await;
+        receiver.answers(json!({"verdict": "refuse", "sentence": "Only members of the club come in."}));
+        let guest = Guest::new(&t);
+        let page = guest.get("/account/sign-up").await;
+        let fields = [("username", "grace"), ("email", "grace@example.com"), ("new_password", PASSWORD), ("new_password_again", PASSWORD)];
+        guest.submit(&page.form(), &fields).await;
+        let link = link(&mails.last_to(&t, "grace@example.com").await);
+        assert!(receiver.kinds().is_empty(), "nobody is asked about an address that is not proven");
+
+        let refused = guest.get(&link).await;
+        assert!(refused.is_error_page() && refused.text.contains("Only members of the club"), "{refused:?}");
+        assert!(t.people().await.is_empty());
+        receiver.answers(json!({"verdict": "change", "profile": {"username": "hopper", "first_name": "Grace"}}));
+        assert_eq!(guest.get(&link).await.status, 303);
+
+        let person = t.find_person("hopper").await.unwrap();
+        assert_eq!((person.first_name.as_str(), person.email_verified), ("Grace", true));
+        let (_, asked) = receiver.heard("person.arriving").remove(0);
+        assert_eq!((&asked["data"]["backend"], &asked["data"]["profile"]["email_verified"]), (&json!("Django"), &json!(true)));
+        let (_, created) = receiver.waits_for("user.created", 1).await.remove(0);
+        assert_eq!((&created["data"]["user"]["username"], &created["data"]["association_id"]), (&json!("hopper"), &Value::Null));
+        assert!(!receiver.kinds().contains(&"user.signed_in".to_owned()), "that is for sign-ins by a provider");
+    }
 }

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("identity", &["context", "store"]),
     ("hooks", &["context", "mail", "store", "upstream"]),
     ("statistics", &["context", "store"]),
+    ("outbox", &["context", "mail", "store"]),
     ("entrance", &["context", "hooks", "identity", "store", "upstream"]),
     ("limits", &["context", "store"]),
     ("sender", &["context", "store"]),
@@ -37,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider_token", &["authenticate", "context", "identity", "store", "upstream"]),
     ("authorize", &["claims", "client", "context", "issue", "limits", "registration", "session", "store"]),
     ("logout", &["claims", "client", "context", "issue", "session", "store"]),
-    ("cleanup", &["context", "hooks", "logout", "signing", "store"]),
+    ("cleanup", &["context", "hooks", "logout", "outbox", "signing", "store"]),
     (
         "grant",
         &[
@@ -74,6 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "logout",
             "mail",
             "openapi",
+            "outbox",
             "provider_token",
             "registration",
             "sender",

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod account;
 mod assertions;
 mod authorize;
 mod browser;

@@ -21,7 +21,7 @@ async fn get(t: &Test, path: &str) -> Answer {
 }
 
 /// An application with its secret sealed where it must be.
-async fn app_with(t: &Test, change: impl FnOnce(&mut Application)) -> App {
+pub async fn app_with(t: &Test, change: impl FnOnce(&mut Application)) -> App {
     let secret = "a-secret-that-signs-0123456789";
     let cx = t.vestibule.context();
     let app = t
@@ -38,7 +38,7 @@ async fn app_with(t: &Test, change: impl FnOnce(&mut Application)) -> App {
     App { secret: app.secret.as_ref().map(|_| secret.to_owned()), ..app }
 }
 
-async fn id_token(t: &Test, guest: &Guest<'_>, app: &App) -> (Answer, String) {
+pub async fn id_token(t: &Test, guest: &Guest<'_>, app: &App) -> (Answer, String) {
     let code = guest.code(app, "ada", &[("scope", "openid email profile"), ("nonce", "n")]).await;
     let tokens = redeem(t, app, &code).await;
     let id_token = tokens.field("id_token");
@@ -335,14 +335,14 @@ on_both_databases! {
 }
 
 /// A client's end of back-channel logout: it collects what it is told, and can be out of order.
-struct Backchannel {
-    url: String,
+pub struct Backchannel {
+    pub url: String,
     told: Arc<Mutex<Vec<String>>>,
     is_down: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Backchannel {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/logout", listener.local_addr().unwrap());
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -370,7 +370,7 @@ impl Backchannel {
         Self { url, told, is_down }
     }
 
-    async fn heard(&self) -> Vec<String> {
+    pub async fn heard(&self) -> Vec<String> {
         for _ in 0..100 {
             if !self.told.lock().unwrap().is_empty() {
                 break;

@@ -18,7 +18,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
 use vestibule::context::random;
-use vestibule::settings::ProviderSettings;
+use vestibule::settings::{ProviderSettings, SignUp};
 use vestibule::{Settings, Vestibule};
 
 use demo::Demo;
@@ -75,6 +75,15 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
     let keys = match &throw_away {
         Some(directory) => {
             settings.database_url = directory.database_url();
+            let mail = &mut settings.mail;
+            if mail.smtp_url.is_none() && mail.folder.is_none() {
+                mail.folder = Some(directory.mail_folder());
+            }
+            // Nothing is kept, so that whoever signs up harms nobody.
+            if address.ip().is_loopback() {
+                settings.accounts.signup = SignUp::Open;
+            }
+            tracing::info!(folder = settings.mail.folder, "mails are written into a folder");
             vec![random()]
         }
         None => keys::masters(&settings).map_err(Failure::Configuration)?.keys,
@@ -131,6 +140,10 @@ impl ThrowAway {
     fn new() -> Result<Self, Failure> {
         let made = tempfile::Builder::new().prefix("vestibule-dev-").tempdir();
         made.map(Self).map_err(|error| Failure::Refused(format!("cannot make a temporary directory: {error}")))
+    }
+
+    fn mail_folder(&self) -> String {
+        self.0.path().join("mails").display().to_string()
     }
 
     fn database_url(&self) -> String {

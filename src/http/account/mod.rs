@@ -1,7 +1,15 @@
 //! A person's own pages: who they are, where they are signed in, what they have allowed, which applications are theirs.
 
+pub mod address;
 pub mod applications;
 pub mod connections;
+pub mod data;
+pub mod deletion;
+pub mod password;
+pub mod profile;
+pub mod reset;
+pub mod sessions;
+pub mod sign_up;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -20,10 +28,9 @@ use super::page::{self, Page};
 use super::respond::ApiError;
 use super::visitor::{Form, Visitor, see_other};
 use crate::context::{Context, Ctx};
-use crate::logout;
-use crate::session::{self, Session};
+use crate::identity::password::Weakness;
+use crate::session::Session;
 use crate::store::consent::{self, Consent};
-use crate::store::session as sessions_table;
 use crate::store::user::User;
 
 /// Whoever looks at one of these pages, or the way to the sign-in page.
@@ -54,6 +61,29 @@ pub(super) fn freshly_signed_in<'v>(
     }
 }
 
+/// The page with this status: for a form that is shown again.
+pub(super) fn with_status(mut page: Response, status: u16) -> Response {
+    *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    page
+}
+
+/// A page that says one thing, with the way back to the account.
+pub(super) fn done(cx: &Context, visitor: &Visitor, heading: &str, sentence: &str) -> Response {
+    let context =
+        json!({ "heading": heading, "sentence": sentence, "link_url": "/account/", "link_text": "account_title" });
+    Page::new("message.html", context).show(cx, visitor)
+}
+
+/// What is wrong with a new password, as the key of a text.
+pub(super) fn weakness_key(weakness: Weakness) -> &'static str {
+    match weakness {
+        Weakness::Short => "password_too_short",
+        Weakness::Long => "password_too_long",
+        Weakness::Common => "password_too_common",
+        Weakness::Own => "password_is_own",
+    }
+}
+
 /// A moment for people, in UTC.
 pub(super) fn moment(seconds: i64) -> String {
     let text = instant::write(seconds);
@@ -67,70 +97,40 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
         Err(answer) => return *answer,
     };
     let mount = cx.settings.mount.trim_end_matches('/');
+    let link = |url: &str, text: &str| json!({ "url": url, "text": text });
+    let mut data = vec![link(data::PAGE, "data_title")];
+    if cx.settings.accounts.deletion {
+        data.push(link(deletion::PAGE, "account_delete_title"));
+    }
+    let groups = [
+        (
+            "group_profile",
+            vec![
+                link(profile::PAGE, "profile_title"),
+                link(profile::USERNAME, "username_title"),
+                link(address::PAGE, "address_title"),
+            ],
+        ),
+        ("group_security", vec![link(password::PAGE, "password_title")]),
+        (
+            "group_connections",
+            vec![
+                link(CONNECTIONS, "connections_title"),
+                link(&format!("{mount}/authorized_tokens/"), "authorized_title"),
+                link(&format!("{mount}/applications/"), "applications_title"),
+            ],
+        ),
+        ("group_devices", vec![link(sessions::PAGE, "sessions_title"), link(sessions::EVERYWHERE, "everywhere_title")]),
+        ("group_data", data),
+    ];
+    let groups: Vec<_> = groups.into_iter().map(|(title, links)| json!({ "title": title, "links": links })).collect();
     let context = json!({
         "username": session.user.username,
         "email": session.user.email,
-        "applications_url": format!("{mount}/applications/"),
-        "authorized_url": format!("{mount}/authorized_tokens/"),
-        "connections_url": CONNECTIONS,
-        "sessions_url": "/account/sessions",
+        "groups": groups,
         "sign_out_url": format!("{mount}/logout"),
     });
     Page::new("account.html", context).show(&cx, &visitor)
-}
-
-pub(super) async fn sessions(State(cx): State<Ctx>, visitor: Visitor) -> Response {
-    let own = match signed_in(&visitor, "/account/sessions") {
-        Ok(session) => session,
-        Err(answer) => return *answer,
-    };
-    let all = match session::of_user(&cx, own.user.id).await {
-        Ok(all) => all,
-        Err(error) => return page::refuse(&cx, &visitor, error),
-    };
-    let rows: Vec<_> = all
-        .iter()
-        .map(|session| {
-            json!({
-                "id": session.id,
-                "created_at": moment(session.created_at),
-                "last_seen_at": moment(session.last_seen_at),
-                "address": session.address,
-                "user_agent": session.user_agent,
-                "is_current": session.id == own.id,
-            })
-        })
-        .collect();
-    let context = json!({ "sessions": rows, "action": "/account/sessions" });
-    Page::new("sessions.html", context).show(&cx, &visitor)
-}
-
-/// Ends one session, or all but this one.
-pub(super) async fn end_sessions(State(cx): State<Ctx>, form: Form) -> Response {
-    let Form { params, visitor } = form;
-    let own = match signed_in(&visitor, "/account/sessions") {
-        Ok(session) => session,
-        Err(answer) => return *answer,
-    };
-    let ended = async {
-        let ids: Vec<i64> = match params.get("all") {
-            Some(_) => {
-                let all = session::of_user(&cx, own.user.id).await?;
-                all.iter().map(|session| session.id).filter(|id| *id != own.id).collect()
-            }
-            None => params.get("id").and_then(|id| id.parse().ok()).into_iter().collect(),
-        };
-        for id in ids {
-            if let Some(public_id) = sessions_table::end(&cx.db, id, own.user.id).await? {
-                logout::tell(&cx, &public_id, own.user.id).await?;
-            }
-        }
-        Ok(())
-    };
-    match ended.await {
-        Ok(()) => see_other("/account/sessions"),
-        Err(error) => page::refuse(&cx, &visitor, error),
-    }
 }
 
 /// What a person has allowed, as a page or, for a script with a token, as JSON.

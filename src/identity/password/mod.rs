@@ -6,6 +6,8 @@
 
 mod encoding;
 mod pool;
+mod rules;
 
 pub use encoding::{Encoded, Workspace, encode};
 pub use pool::{HashError, Hasher, MAX_PASSWORD_BYTES, Verdict};
+pub use rules::{Weakness, weakness};

@@ -109,6 +109,10 @@ async fn no_page_has_a_barrier_or_is_wider_than_a_small_telephone() {
     look(&mut viewer, "account").await;
     goto("/account/sessions").await;
     look(&mut viewer, "sessions").await;
+    for page in ["profile", "username", "address", "password", "sign-out-everywhere", "data", "delete"] {
+        goto(&format!("/account/{page}")).await;
+        look(&mut viewer, page).await;
+    }
     goto("authorized_tokens/").await;
     look(&mut viewer, "authorized").await;
     browser.follow("li button").await;
@@ -169,5 +173,5 @@ async fn no_page_has_a_barrier_or_is_wider_than_a_small_telephone() {
     look(&mut viewer, "front-channel-logout").await;
 
     assert!(viewer.found.is_empty(), "{}", viewer.found.join("\n"));
-    assert_eq!(viewer.seen, 26);
+    assert_eq!(viewer.seen, 33);
 }

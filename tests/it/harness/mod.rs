@@ -7,6 +7,7 @@ pub mod document;
 pub mod guest;
 pub mod issuer;
 pub mod key;
+pub mod mailbox;
 mod postgres;
 pub mod recorded;
 #[cfg(feature = "saml")]

@@ -2,13 +2,13 @@
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use tempfile::TempDir;
 use vestibule::protocol::GrantType::ConvertToken;
 use vestibule::settings::OnTakenEmail;
 use vestibule::store::user::NewUser;
 
 use super::{come_back, come_back_from, issue};
 use crate::harness::guest::Guest;
+use crate::harness::mailbox::{Mailbox, code, link};
 use crate::harness::{Answer, Setup, Test, on_both_databases};
 
 const DAY: i64 = 86_400;
@@ -16,18 +16,17 @@ const DAY: i64 = 86_400;
 /// A server whose mails lie in a folder.
 struct Post {
     t: Test,
-    folder: TempDir,
+    mails: Mailbox,
 }
 
 impl Post {
     async fn with(mut setup: Setup, change: impl FnOnce(&mut Setup)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        setup.settings.mail.folder = Some(folder.path().display().to_string());
+        let mails = Mailbox::of(&mut setup);
         setup.settings.social.require_email = true;
         change(&mut setup);
         let t = setup.start().await;
         issue(&t, "7", |issued| issued.email = None);
-        Self { t, folder }
+        Self { t, mails }
     }
 
     async fn new(setup: Setup) -> Self {
@@ -36,21 +35,11 @@ impl Post {
 
     /// The mails to an address, as text.
     fn to(&self, address: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-            let text = text.replace("=\r\n", "").replace("=3D", "=");
-            if text.contains(&format!("\r\nTo: {address}\r\n")) {
-                found.push(text);
-            }
-        }
-        found
+        self.mails.to(address)
     }
 
     fn only_to(&self, address: &str) -> String {
-        let mut all = self.to(address);
-        assert_eq!(all.len(), 1, "{all:?}");
-        all.remove(0)
+        self.mails.only_to(address)
     }
 
     /// A browser that stands before the page which asks for an address.
@@ -62,18 +51,6 @@ impl Post {
         assert!(page.text.contains("name=\"email\""), "{page:?}");
         (guest, page)
     }
-}
-
-/// The link in a mail.
-fn link(mail: &str) -> String {
-    let start = mail.find("http://").unwrap();
-    mail[start..].split_whitespace().next().unwrap().to_owned()
-}
-
-/// The code in a mail.
-fn code(mail: &str) -> String {
-    let digits = |word: &&str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit());
-    mail.split_whitespace().find(digits).unwrap().to_owned()
 }
 
 async fn is_signed_in(guest: &Guest<'_>) -> bool {
@@ -355,7 +332,7 @@ on_both_databases! {
         let answer = guest.submit_only(&page.form(), &[("email", "ada@example.com")]).await;
 
         assert!(answer.status == 503 && answer.text.contains("could not be sent"), "{answer:?}");
-        std::fs::remove_file(post.folder.path().join("a-file")).unwrap();
+        std::fs::remove_file(post.mails.path().join("a-file")).unwrap();
         assert_eq!(guest.submit_only(&answer.form(), &[("email", "ada@example.com")]).await.status, 303);
     }
 }
