@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 use vestibule_protocol::jwt::encode_part;
-use vestibule_protocol::{ErrorCode, OAuthError, Profile, TokenDigest, hex};
+use vestibule_protocol::{OAuthError, Profile, TokenDigest, hex};
 
 use super::link::{self, Arrival, Arrived, Linked};
+use super::sealed::{open, seal};
 use crate::context::{Context, random};
 use crate::settings::Policy;
 use crate::store::{association, attempt, pending, user};
@@ -329,21 +330,4 @@ fn digest_of_code(cx: &Context, secret: &str, code: &str) -> String {
 
 fn digest_of_link(token: &str) -> String {
     hex(TokenDigest::of(token).as_bytes())
-}
-
-fn purpose(kind: &str) -> String {
-    format!("pending {kind}")
-}
-
-fn seal(cx: &Context, kind: &str, value: &impl Serialize) -> Result<Vec<u8>, OAuthError> {
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        OAuthError::new(ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(cause)
-    };
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-    cx.keys.seal(&purpose(kind), &text).map_err(|error| failed(error.into()))
-}
-
-/// `None` for what was sealed under a key that is gone: as if it had never been.
-fn open<T: serde::de::DeserializeOwned>(cx: &Context, kind: &str, sealed: &[u8]) -> Option<T> {
-    serde_json::from_slice(&cx.keys.open(&purpose(kind), sealed).ok()?).ok()
 }

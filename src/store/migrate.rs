@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/0002_provider.sql")),
     (3, include_str!("../../migrations/0003_providers.sql")),
     (4, include_str!("../../migrations/0004_provider_tokens.sql")),
+    (6, include_str!("../../migrations/0006_second_factor.sql")),
 ];
 
 /// Brings the database to this program's schema and says how many migrations ran.

@@ -17,14 +17,17 @@ pub mod expired;
 pub mod hook_notice;
 pub mod logout_notice;
 pub mod migrate;
+pub mod passkey;
 pub mod pending;
 pub mod pushed_request;
+pub mod recovery_code;
 pub mod seal_key;
 pub mod seen;
 pub mod session;
 pub mod signing_key;
 mod sqlite;
 pub mod token;
+pub mod totp;
 pub mod user;
 mod watch;
 
