@@ -4,12 +4,17 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::page;
+use super::{page, passkey};
 use crate::context::{Context, Ctx};
 
 /// `GET style.css`.
 pub(super) async fn style(State(cx): State<Ctx>) -> Response {
     serve(&cx, "style.css", "text/css; charset=utf-8", include_str!("../../assets/style.css"))
+}
+
+/// `GET passkeys.js`.
+pub(super) async fn passkeys(State(cx): State<Ctx>) -> Response {
+    serve(&cx, passkey::SCRIPT, "text/javascript; charset=utf-8", include_str!("../../assets/passkeys.js"))
 }
 
 fn serve(cx: &Context, name: &str, content_type: &'static str, built_in: &'static str) -> Response {

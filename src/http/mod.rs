@@ -24,12 +24,14 @@ mod metadata;
 mod observe;
 mod page;
 mod par;
+mod passkey;
 mod posted;
 mod probe;
 mod provider_token;
 mod register;
 mod respond;
 mod revoke;
+mod second_factor;
 mod setback;
 mod sign_in;
 mod token;
@@ -41,7 +43,7 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
-use account::{applications, connections};
+use account::{applications, connections, security};
 use destination::CONNECTIONS;
 pub use respond::ApiError;
 
@@ -68,7 +70,7 @@ pub fn router(cx: &Ctx) -> Router {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 26] = [
+    let endpoints: [(&str, MethodRouter<Ctx>); 27] = [
         ("introspect", post(introspect::introspect)),
         ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
@@ -96,6 +98,7 @@ pub fn router(cx: &Ctx) -> Router {
         ("authorized_tokens", get(account::authorized).post(account::withdraw)),
         ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
         ("style.css", get(asset::style)),
+        (passkey::SCRIPT, get(asset::passkeys)),
     ];
     let documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
     let mut well_known: Vec<String> = Vec::new();
@@ -124,6 +127,12 @@ pub fn router(cx: &Ctx) -> Router {
         .route("/account/", get(account::home))
         .route("/account", get(account::home));
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
+    router = both(router, passkey::SIGN_IN_OPTIONS, &get(passkey::sign_in_options));
+    router = both(router, "/account/sign-in/second-factor", &get(second_factor::get).post(second_factor::post));
+    router = both(router, "/account/sign-in/second-factor/passkey", &get(second_factor::options));
+    for (path, endpoint) in security::pages() {
+        router = both(router, path, &endpoint);
+    }
     router = both(router, "/account/email", &get(email::get).post(email::post));
     router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
     router = both(router, CONNECTIONS, &get(connections::get));

@@ -2,6 +2,7 @@
 
 pub mod applications;
 pub mod connections;
+pub mod security;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -74,6 +75,7 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
         "authorized_url": format!("{mount}/authorized_tokens/"),
         "connections_url": CONNECTIONS,
         "sessions_url": "/account/sessions",
+        "security_url": security::PAGE,
         "sign_out_url": format!("{mount}/logout"),
     });
     Page::new("account.html", context).show(&cx, &visitor)
