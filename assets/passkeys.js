@@ -77,6 +77,12 @@
       offerInField();
     }
   });
+  // Where a passkey is all that can be sent, the Enter key asks for one too.
+  form.addEventListener("submit", (event) => {
+    if (event.submitter || form.querySelector("button:not([type=button])")) return;
+    event.preventDefault();
+    button.click();
+  });
   offer.hidden = false;
   offerInField();
 })();
