@@ -5,6 +5,7 @@
 mod connections;
 mod email;
 mod gallery;
+mod passkeys;
 
 use std::collections::HashMap;
 use std::sync::Arc;
