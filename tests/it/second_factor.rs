@@ -14,6 +14,7 @@ use vestibule::store::user::{self, NewUser};
 use crate::authorize::{redeem, web_app};
 use crate::harness::guest::Guest;
 use crate::harness::{Answer, PASSWORD, Setup, Test, on_both_databases};
+use crate::passwords::django_pbkdf2;
 
 const SECURITY: &str = "/account/security";
 const APP: &str = "/account/security/app";
@@ -316,7 +317,8 @@ on_both_databases! {
         assert!(give(&guest, &asked, &app.next(&t)).await.is_error_page());
         user::set_active(db, ada.id, true).await.unwrap();
         let (guest, asked) = half_way(&t, "ada").await;
-        user::set_password(db, ada.id, ada.password.clone()).await.unwrap();
+        let other = t.vestibule.context().hasher.hash("another password", [9; 16]).await.unwrap();
+        user::set_password(db, ada.id, Some(other)).await.unwrap();
         assert!(give(&guest, &asked, &app.next(&t)).await.is_error_page(), "a new password ends it");
         assert!(!is_in(&guest).await);
     }
@@ -399,6 +401,21 @@ on_both_databases! {
             assert_eq!(told.len(), 1, "{sentence}: {mails:?}");
             assert!(told[0].contains("To: ada@example.com") && told[0].contains("A change to how you sign in"));
         }
+    }
+}
+
+on_both_databases! {
+    async fn a_hash_that_is_replaced_on_the_way_does_not_end_the_sign_in(t: Test) {
+        t.person("ada").await;
+        let (_, app) = with_app(&t, "ada").await;
+        let ada = t.find_person("ada").await.unwrap();
+        let outdated = django_pbkdf2(PASSWORD, "c2FsdHNhbHQ", 1000);
+        user::set_password(&t.vestibule.context().db, ada.id, Some(outdated)).await.unwrap();
+
+        let (guest, asked) = half_way(&t, "ada").await;
+
+        assert!(t.find_person("ada").await.unwrap().password.unwrap().starts_with("argon2$"));
+        assert_eq!(give(&guest, &asked, &app.next(&t)).await.status, 303);
     }
 }
 

@@ -223,13 +223,13 @@ pub async fn sign_in(
     Ok((user, format!("{} user mfa", key_word(&own))))
 }
 
-/// What `navigator.credentials.get` is asked, as JSON, by whoever has given their password.
+/// What `navigator.credentials.get` is asked, as JSON, by whoever has given their password: no PIN on top of that.
 ///
 /// # Errors
 /// What the database says.
 pub async fn options_for(cx: &Context, party: &RelyingParty, user: &User, browser: &str) -> Result<Value, OAuthError> {
     let own = passkey::of_user(&cx.db, user.id).await?;
-    let options = json!({ "rpId": party.id, "allowCredentials": descriptors(&own), "userVerification": "preferred" });
+    let options = json!({ "rpId": party.id, "allowCredentials": descriptors(&own), "userVerification": "discouraged" });
     begin(cx, Purpose::SecondFactor(user.id), browser, options)
 }
 

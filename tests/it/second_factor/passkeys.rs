@@ -187,7 +187,7 @@ on_both_databases! {
         assert_eq!(told(&send(&guest, &page, "AAAA", &authenticator.get(&asked)).await), stale);
         for garbage in ["{", "[]", "{\"type\":\"public-key\"}", &"[".repeat(10_000), "\u{0}"] {
             let (_, ceremony) = options(&guest.get(SIGN_IN_OPTIONS).await);
-            assert_eq!(told(&send(&guest, &page, &ceremony, garbage).await), refused, "{garbage:.20}");
+            assert_eq!(send(&guest, &page, &ceremony, garbage).await.status, 400, "{garbage:.20}");
         }
         assert!(!is_in(&guest).await);
 
@@ -302,10 +302,10 @@ on_both_databases! {
         })).await.unwrap();
         // With a passkey the account at the provider may go, and with that the passkey.
         let connections = guest.get("/account/connections").await;
-        assert!(connections.text.contains("/disconnect/github/"), "{connections:?}");
+        assert!(connections.forms().iter().any(|form| form.action.contains("/disconnect/github/")), "{connections:?}");
         assert_eq!(guest.submit_only(&guest.get(&remove).await.form(), &[]).await.status, 303);
         let connections = guest.get("/account/connections").await;
-        assert!(!connections.text.contains("/disconnect/github/"), "{connections:?}");
+        assert!(!connections.forms().iter().any(|form| form.action.contains("/disconnect/github/")), "{connections:?}");
     }
 }
 
