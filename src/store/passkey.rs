@@ -105,11 +105,22 @@ pub async fn of_user_in(tx: &mut Tx<'_>, user_id: i64) -> Result<Vec<Passkey>> {
     tx.all(OF_USER, args![user_id], Passkey::from_row).await
 }
 
-/// Notes a use. `false`: it was used since `before` was read, or is gone.
+/// Notes a use, and with that a sign-in. `false`: it was used since `before` was read, or is gone.
 pub async fn note_use(db: &Db, before: &Passkey, sign_count: i64, is_backed_up: bool, now: i64) -> Result<bool> {
     let sql = "UPDATE vestibule_passkey SET sign_count = $3, is_backed_up = $4, last_used_at = $5
                 WHERE id = $1 AND sign_count = $2";
-    db.execute(sql, args![before.id, before.sign_count, sign_count, is_backed_up, now]).await.map(|count| count > 0)
+    let args = args![before.id, before.sign_count, sign_count, is_backed_up, now];
+    let user_id = before.user_id;
+    db.write(move |tx| {
+        Box::pin(async move {
+            let is_noted = tx.execute(sql, args).await? > 0;
+            if is_noted {
+                user::note_login(tx, user_id, now).await?;
+            }
+            Ok(is_noted)
+        })
+    })
+    .await
 }
 
 /// Gives a person's passkey another name. `false`: it is not theirs.

@@ -89,6 +89,8 @@ on_both_databases! {
         assert_eq!(again["excludeCredentials"][0]["transports"], json!(["internal"]));
         assert_eq!(again["user"]["id"], asked["user"]["id"]);
 
+        let last = t.find_person("ada").await.unwrap().last_login;
+        t.clock.advance(100);
         let other = Guest::new(&t);
         let page = other.get(SIGN_IN).await;
         let (asked, ceremony) = options(&other.get(SIGN_IN_OPTIONS).await);
@@ -97,6 +99,7 @@ on_both_databases! {
         assert_eq!((entered.status, entered.header("location").as_str()), (303, "/account/sessions"), "{entered:?}");
         assert!(is_in(&other).await);
         assert_eq!(amr(&t, ada.id).await, "hwk user mfa");
+        assert!(t.find_person("ada").await.unwrap().last_login > last);
         assert!(!guest.get(SECURITY).await.text.contains("Not yet"));
     }
 }
