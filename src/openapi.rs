@@ -22,8 +22,11 @@ const AREAS: &[(&str, &str)] = embedded!(
     "clients.json",
     "accounts-at-providers.json",
     "account.json",
+    "account-pages.json",
     "applications.json",
     "operation.json",
+    "console.json",
+    "admin.json",
     "answers.json",
     "schemas.json",
 );

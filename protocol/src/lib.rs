@@ -28,6 +28,7 @@ pub mod redirect_uri;
 pub mod scope;
 pub mod seal;
 pub mod secret;
+pub mod webauthn;
 
 pub use bearer::{Bearer, BearerError};
 pub use client_credentials::{ClientAuthenticationMethod, ClientCredentials};

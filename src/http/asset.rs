@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::page;
+use super::{page, passkey};
 use crate::context::{Context, Ctx};
 
 /// `GET style.css`.
@@ -15,6 +15,11 @@ pub(super) async fn style(State(cx): State<Ctx>) -> Response {
 /// `GET console.js`.
 pub(super) async fn console_script(State(cx): State<Ctx>) -> Response {
     serve(&cx, "console.js", SCRIPT, include_str!("../../assets/console.js"))
+}
+
+/// `GET passkeys.js`.
+pub(super) async fn passkeys(State(cx): State<Ctx>) -> Response {
+    serve(&cx, passkey::SCRIPT, SCRIPT, include_str!("../../assets/passkeys.js"))
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";

@@ -75,6 +75,11 @@ pub(super) fn reset(cx: &Context, value: &str, max_age: u64) -> Option<HeaderVal
     set(cx, "reset", value, max_age)
 }
 
+/// The secret of a sign-in that waits for a second factor, for so many seconds; 0 removes it.
+pub(super) fn half_way(cx: &Context, value: &str, max_age: u64) -> Option<HeaderValue> {
+    set(cx, "half_way", value, max_age)
+}
+
 /// A new value for the form's cookie.
 pub(super) fn new_form_value() -> String {
     encode_part(&random::<32>())

@@ -27,6 +27,7 @@ mod observe;
 mod openapi;
 mod page;
 mod par;
+mod passkey;
 mod posted;
 mod probe;
 mod provider_token;
@@ -34,6 +35,7 @@ mod register;
 mod respond;
 mod revoke;
 mod routes;
+mod second_factor;
 mod setback;
 mod sign_in;
 mod token;
@@ -46,7 +48,9 @@ use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
 
-use account::{address, applications, connections, data, deletion, password, profile, reset, sessions, sign_up};
+use account::{
+    address, applications, connections, data, deletion, password, profile, reset, security, sessions, sign_up,
+};
 use destination::CONNECTIONS;
 pub use respond::ApiError;
 use routes::Routes;
@@ -76,7 +80,7 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
         (".well-known/openid-configuration", discovered()),
         (".well-known/oauth-authorization-server", discovered()),
     ];
-    let endpoints: [(&str, MethodRouter<Ctx>); 27] = [
+    let endpoints: Vec<(&str, MethodRouter<Ctx>)> = vec![
         ("introspect", post(introspect::introspect)),
         ("provider-token", post(provider_token::fetch)),
         ("invalidate-sessions", post(invalidate::sessions)),
@@ -105,6 +109,7 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
         ("authorized_tokens/{id}", axum::routing::delete(account::withdraw_json)),
         ("style.css", get(asset::style)),
         ("console.js", get(asset::console_script)),
+        (passkey::SCRIPT, get(asset::passkeys)),
     ];
     let documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
     let mut well_known: Vec<String> = Vec::new();
@@ -135,10 +140,16 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
         .route("/account/", get(account::home))
         .route("/account", get(account::home));
     router = both(router, "/account/sign-in", &get(sign_in::get).post(sign_in::post));
+    router = both(router, passkey::SIGN_IN_OPTIONS, &get(passkey::sign_in_options));
+    router = both(router, "/account/sign-in/second-factor", &get(second_factor::get).post(second_factor::post));
+    router = both(router, "/account/sign-in/second-factor/passkey", &get(second_factor::options));
+    for (path, endpoint) in security::pages() {
+        router = both(router, path, &endpoint);
+    }
     router = both(router, "/account/email", &get(email::get).post(email::post));
     router = both(router, "/account/email/confirm", &get(email::opened).post(email::confirm));
     router = both(router, CONNECTIONS, &get(connections::get));
-    let own_pages: [(&str, MethodRouter<Ctx>); 14] = [
+    let own_pages: Vec<(&str, MethodRouter<Ctx>)> = vec![
         ("sign-up", get(sign_up::get).post(sign_up::post)),
         ("sign-up/confirm", get(sign_up::opened).post(sign_up::confirm)),
         ("password", get(password::get).post(password::post)),

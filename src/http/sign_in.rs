@@ -10,7 +10,7 @@ use vestibule_protocol::{OAuthError, Params};
 use super::account::{reset, sign_up};
 use super::page::{self, Page};
 use super::visitor::{Form, Visitor, next_or, see_other};
-use super::{authorize as authorize_page, cookie};
+use super::{authorize as authorize_page, cookie, passkey, second_factor};
 use crate::authorize;
 use crate::context::{Context, Ctx};
 use crate::identity::sign_in;
@@ -38,6 +38,9 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
     if params.get("continue").is_some() {
         return go_on(&cx, &visitor, &next);
     }
+    if let Some(answer) = passkey::answer(&params) {
+        return by_passkey(&cx, &visitor, answer, &next, again).await;
+    }
     let (username, password) = (params.get("username").unwrap_or_default(), params.get("password").unwrap_or_default());
     let found = sign_in::by_password(&cx, username, password, &visitor.browser.address).await;
     let refusal = match &found {
@@ -49,7 +52,7 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
         statistics::refused(&cx, "", application_behind(&cx, &next).await, error, &params);
     }
     match found {
-        Ok(Some(user)) => enter(&cx, &visitor, &user, "pwd", &next).await,
+        Ok(Some(user)) => second_factor::after_password(&cx, &visitor, &user, &next).await,
         Ok(None) => {
             let mut answer = show(&cx, &visitor, &next, again, Some("wrong_credentials"), Some(username)).await;
             *answer.status_mut() = StatusCode::BAD_REQUEST;
@@ -61,6 +64,19 @@ pub(super) async fn post(State(cx): State<Ctx>, form: Form) -> Response {
             answer
         }
         Err(error) => page::refuse(&cx, &visitor, error),
+    }
+}
+
+/// A passkey that verifies its person is enough by itself.
+async fn by_passkey(cx: &Context, visitor: &Visitor, answer: (&str, &str), next: &str, again: bool) -> Response {
+    match passkey::sign_in(cx, visitor, answer).await.map_err(passkey::told) {
+        Ok((user, amr)) => enter(cx, visitor, &user, &amr, next).await,
+        Err(Ok((key, status))) => {
+            let mut answer = show(cx, visitor, next, again, Some(key), None).await;
+            *answer.status_mut() = status;
+            answer
+        }
+        Err(Err(error)) => page::refuse(cx, visitor, error),
     }
 }
 
@@ -122,6 +138,27 @@ pub(super) fn waiting_in(next: &str) -> Option<&str> {
     next.split_once("/authorize?resume=").map(|(_, sealed)| sealed)
 }
 
+/// The request that waits behind an address, and where a form that leads there may lead on to.
+///
+/// # Errors
+/// The request cannot be answered any more.
+pub(super) async fn way(cx: &Context, next: &str) -> Result<(Option<authorize::Waiting>, Vec<String>), OAuthError> {
+    let waiting = match waiting_in(next) {
+        None => None,
+        Some(sealed) => Some(authorize::waiting(cx, sealed).await?),
+    };
+    let mut form_targets: Vec<String> = waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect();
+    if next.starts_with(&format!("{}/login/", cx.settings.mount.trim_end_matches('/'))) {
+        form_targets.extend(page::providers(cx));
+    }
+    Ok((waiting, form_targets))
+}
+
+/// An address as the value of a parameter.
+pub(super) fn encoded(address: &str) -> String {
+    url::form_urlencoded::byte_serialize(address.as_bytes()).collect()
+}
+
 /// `again`: whoever is signed in must prove once more who they are before they go on.
 async fn show(
     cx: &Context,
@@ -131,14 +168,11 @@ async fn show(
     error: Option<&str>,
     username: Option<&str>,
 ) -> Response {
-    let waiting = match waiting_in(next) {
-        None => None,
-        Some(sealed) => match authorize::waiting(cx, sealed).await {
-            Ok(waiting) => Some(waiting),
-            Err(error) => return page::refuse(cx, visitor, error),
-        },
+    let (waiting, form_targets) = match way(cx, next).await {
+        Ok(way) => way,
+        Err(error) => return page::refuse(cx, visitor, error),
     };
-    let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let encoded = encoded(next);
     let mount = cx.settings.mount.trim_end_matches('/');
     // Whoever is signed in already is here to sign in again or as somebody else, and connects nothing.
     let anew = if visitor.session.is_some() { "&prompt=login" } else { "" };
@@ -159,8 +193,10 @@ async fn show(
     let again = again && signed_in.is_some();
     let current = signed_in.filter(|_| may_continue && !again);
     let hinted = waiting.as_ref().map(|waiting| waiting.login_hint.as_str()).filter(|hint| !hint.is_empty());
+    let takes_passkeys = passkey::party(cx).is_ok();
     let context = json!({
         "action": "/account/sign-in",
+        "passkey_options": takes_passkeys.then_some(passkey::SIGN_IN_OPTIONS),
         "next": next,
         "again": again,
         "username": username.or(hinted).or(signed_in.filter(|_| again)).unwrap_or_default(),
@@ -171,12 +207,9 @@ async fn show(
         "sign_up_url": sign_up::is_open(cx).then(|| format!("{}?next={encoded}", sign_up::PAGE)).filter(|_| !again),
         "reset_url": cx.mailer.is_there().then_some(reset::PAGE),
     });
-    let mut form_targets: Vec<String> = waiting.iter().map(|waiting| waiting.redirect_uri.clone()).collect();
-    if next.starts_with(&format!("{mount}/login/")) {
-        form_targets.extend(page::providers(cx));
-    }
     Page {
         form_targets,
+        script: takes_passkeys.then_some(passkey::SCRIPT),
         ui_locales: waiting.map(|waiting| waiting.ui_locales).unwrap_or_default(),
         ..Page::new("sign_in.html", context)
     }

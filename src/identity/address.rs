@@ -9,9 +9,8 @@ use vestibule_protocol::{OAuthError, TokenDigest};
 
 use super::link;
 pub use super::mailed::{Letter, Tried};
-use super::mailed::{
-    count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal, state_of,
-};
+use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, state_of};
+use super::sealed::{open, seal};
 use crate::context::Context;
 use crate::settings::OnTakenEmail;
 use crate::store::pending;

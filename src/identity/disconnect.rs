@@ -1,4 +1,4 @@
-//! Takes accounts at a provider away from a person, unless nobody could get into their account any more.
+//! Takes accounts at a provider, or passkeys, away from a person, unless nobody could get into their account any more.
 
 use vestibule_protocol::OAuthError;
 use vestibule_protocol::seal::SealError;
@@ -6,7 +6,7 @@ use vestibule_protocol::seal::SealError;
 use super::link::purpose_of;
 use crate::context::Context;
 use crate::store::association::{self, Association};
-use crate::store::user;
+use crate::store::{passkey, recovery_code, user};
 
 /// What came of disconnecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +35,16 @@ impl WaysIn {
         own
     }
 
+    /// Whether somebody can sign in by one of these associations.
+    fn is_any_open<'a>(&self, associations: impl IntoIterator<Item = &'a Association>) -> bool {
+        associations.into_iter().any(|own| self.open.contains(&own.provider))
+    }
+
     /// Which of a person's associations go: those of a provider, or the one with this id.
     fn choose<'a>(
         &self,
         all: &'a [Association],
-        has_password: bool,
+        has_own_way: bool,
         provider: &str,
         id: Option<i64>,
     ) -> Result<Vec<&'a Association>, Disconnected> {
@@ -50,12 +55,44 @@ impl WaysIn {
         }
         // A provider that is not enabled now may be again: what is left of it is no way in, what is taken of it may be one.
         let may_be_lost = !self.never.iter().any(|never| never == provider);
-        let is_left = has_password || left.iter().any(|own| self.open.contains(&own.provider));
+        let is_left = has_own_way || self.is_any_open(left);
         match may_be_lost && !is_left {
             true => Err(Disconnected::LastWayIn),
             false => Ok(chosen),
         }
     }
+}
+
+/// Whether a person can get in without any provider: by a password or a passkey.
+async fn has_own_way(cx: &Context, user_id: i64) -> Result<bool, OAuthError> {
+    let has_password = user::find(&cx.db, user_id).await?.is_some_and(|user| user.has_password());
+    Ok(has_password || !passkey::of_user(&cx.db, user_id).await?.is_empty())
+}
+
+/// Removes a person's passkey, unless nobody could get into their account any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn remove_passkey(cx: &Context, user_id: i64, id: i64) -> Result<Disconnected, OAuthError> {
+    let ways_in = WaysIn::of(cx);
+    let outcome = cx.db.write(move |tx| {
+        Box::pin(async move {
+            tx.lock(&format!("associations of {user_id}")).await?;
+            let all = passkey::of_user_in(tx, user_id).await?;
+            if !all.iter().any(|own| own.id == id) {
+                return Ok(Disconnected::NotTheirs);
+            }
+            let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| user.has_password());
+            let associations = association::of_user_in(tx, user_id).await?;
+            if all.len() == 1 && !has_password && !ways_in.is_any_open(&associations) {
+                return Ok(Disconnected::LastWayIn);
+            }
+            passkey::delete(tx, id, user_id).await?;
+            recovery_code::delete_unneeded(tx, user_id).await?;
+            Ok(Disconnected::Done)
+        })
+    });
+    Ok(outcome.await?)
 }
 
 /// The associations that [`disconnect`] would take away; `Err` of the inner result is why it would not.
@@ -69,8 +106,7 @@ pub async fn chosen(
     id: Option<i64>,
 ) -> Result<Result<Vec<Association>, Disconnected>, OAuthError> {
     let all = association::of_user(&cx.db, user_id).await?;
-    let has_password = user::find(&cx.db, user_id).await?.is_some_and(|user| user.has_password());
-    let chosen = WaysIn::of(cx).choose(&all, has_password, provider, id);
+    let chosen = WaysIn::of(cx).choose(&all, has_own_way(cx, user_id).await?, provider, id);
     Ok(chosen.map(|chosen| chosen.into_iter().cloned().collect()))
 }
 
@@ -79,9 +115,9 @@ pub async fn chosen(
 /// # Errors
 /// What the database says.
 pub async fn may_go(cx: &Context, user_id: i64, all: &[Association]) -> Result<Vec<i64>, OAuthError> {
-    let has_password = user::find(&cx.db, user_id).await?.is_some_and(|user| user.has_password());
+    let has_own_way = has_own_way(cx, user_id).await?;
     let ways_in = WaysIn::of(cx);
-    let goes = |own: &&Association| ways_in.choose(all, has_password, &own.provider, Some(own.id)).is_ok();
+    let goes = |own: &&Association| ways_in.choose(all, has_own_way, &own.provider, Some(own.id)).is_ok();
     Ok(all.iter().filter(goes).map(|own| own.id).collect())
 }
 
@@ -113,7 +149,8 @@ pub async fn disconnect(
                 tx.lock(&format!("associations of {user_id}")).await?;
                 let all = association::of_user_in(tx, user_id).await?;
                 let has_password = user::find_in(tx, user_id).await?.is_some_and(|user| user.has_password());
-                match ways_in.choose(&all, has_password, &provider, id) {
+                let has_own_way = has_password || !passkey::of_user_in(tx, user_id).await?.is_empty();
+                match ways_in.choose(&all, has_own_way, &provider, id) {
                     Ok(chosen) => {
                         for own in chosen {
                             association::delete(tx, own.id, user_id).await?;

@@ -3,10 +3,8 @@
 //!
 //! Not here: what a proof is good for (`waiting`, `sign_up`, `address`, `new_password`).
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use vestibule_protocol::jwt::encode_part;
-use vestibule_protocol::{ErrorCode, OAuthError, TokenDigest, hex};
+use vestibule_protocol::{OAuthError, TokenDigest, hex};
 
 use crate::context::{Context, random};
 use crate::store::user::User;
@@ -99,21 +97,4 @@ pub(super) fn state_of(cx: &Context, user: &User) -> String {
 
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
-}
-
-fn purpose(kind: &str) -> String {
-    format!("pending {kind}")
-}
-
-pub(super) fn seal(cx: &Context, kind: &str, value: &impl Serialize) -> Result<Vec<u8>, OAuthError> {
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        OAuthError::new(ErrorCode::ServerError, "The server failed; its log tells why.").with_cause(cause)
-    };
-    let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-    cx.keys.seal(&purpose(kind), &text).map_err(|error| failed(error.into()))
-}
-
-/// `None` for what was sealed under a key that is gone: as if it had never been.
-pub(super) fn open<T: DeserializeOwned>(cx: &Context, kind: &str, sealed: &[u8]) -> Option<T> {
-    serde_json::from_slice(&cx.keys.open(&purpose(kind), sealed).ok()?).ok()
 }

@@ -9,8 +9,9 @@
 use serde::{Deserialize, Serialize};
 use vestibule_protocol::{OAuthError, TokenDigest};
 
-use super::mailed::{count_mail, is_same, new_secret, open, seal, state_of};
+use super::mailed::{count_mail, is_same, new_secret, state_of};
 use super::password::{Weakness, weakness};
+use super::sealed::{open, seal};
 use super::sign_in::{self, hash_error};
 use crate::context::{Context, random};
 use crate::store::pending;

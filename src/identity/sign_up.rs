@@ -11,10 +11,9 @@ use vestibule_protocol::{OAuthError, Profile, TokenDigest};
 
 use super::link;
 pub use super::mailed::{Letter, Tried};
-use super::mailed::{
-    WINDOW, count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal,
-};
+use super::mailed::{WINDOW, count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret};
 use super::password::{Verdict, Weakness, weakness};
+use super::sealed::{open, seal};
 use super::sign_in::hash_error;
 use super::username::fitted;
 use crate::context::{Context, random};

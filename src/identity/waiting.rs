@@ -9,7 +9,8 @@ use vestibule_protocol::{OAuthError, Profile, TokenDigest};
 
 use super::link::{self, Arrival, Arrived, Linked};
 pub use super::mailed::{Letter, Tried};
-use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret, open, seal};
+use super::mailed::{count_mail, digest_of_code, digest_of_link, is_same, may_try, new_code, new_secret};
+use super::sealed::{open, seal};
 use crate::context::Context;
 use crate::settings::Policy;
 use crate::store::{association, pending, user};

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("../../migrations/0003_providers.sql")),
     (4, include_str!("../../migrations/0004_provider_tokens.sql")),
     (5, include_str!("../../migrations/0005_account.sql")),
+    (6, include_str!("../../migrations/0006_second_factor.sql")),
     (7, include_str!("../../migrations/0007_statistics.sql")),
     (8, include_str!("../../migrations/0008_console.sql")),
 ];

@@ -20,8 +20,10 @@ pub mod idempotency;
 pub mod logout_notice;
 pub mod migrate;
 pub mod outbox;
+pub mod passkey;
 pub mod pending;
 pub mod pushed_request;
+pub mod recovery_code;
 pub mod refusal;
 pub mod seal_key;
 pub mod seen;
@@ -30,6 +32,7 @@ pub mod signing_key;
 mod sqlite;
 pub mod statistic;
 pub mod token;
+pub mod totp;
 pub mod user;
 mod watch;
 

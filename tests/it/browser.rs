@@ -7,6 +7,7 @@ mod connections;
 mod console;
 mod email;
 mod gallery;
+mod passkeys;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -49,6 +49,7 @@ mod request_shapes;
 mod revocation;
 #[cfg(feature = "saml")]
 mod saml;
+mod second_factor;
 mod sender_constrained;
 mod sessions;
 mod setbacks;

@@ -71,7 +71,7 @@ on_both_databases! {
     }
 }
 
-fn django_pbkdf2(password: &str, salt: &str, iterations: u32) -> String {
+pub fn django_pbkdf2(password: &str, salt: &str, iterations: u32) -> String {
     use base64::Engine as _;
     let mut hash = [0; 32];
     let iterations = std::num::NonZeroU32::new(iterations).unwrap();

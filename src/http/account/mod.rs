@@ -8,6 +8,7 @@ pub mod deletion;
 pub mod password;
 pub mod profile;
 pub mod reset;
+pub mod security;
 pub mod sessions;
 pub mod sign_up;
 
@@ -111,7 +112,7 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
                 link(address::PAGE, "address_title"),
             ],
         ),
-        ("group_security", vec![link(password::PAGE, "password_title")]),
+        ("group_security", vec![link(password::PAGE, "password_title"), link(security::PAGE, "security_title")]),
         (
             "group_connections",
             vec![

@@ -166,6 +166,35 @@ impl Browser {
         self.post("/execute/sync", json!({ "script": body, "args": arguments })).await
     }
 
+    /// Plugs in an authenticator that holds passkeys, whose person is there and says yes (WebAuthn §11).
+    pub async fn plug_in_authenticator(&self) -> String {
+        let authenticator = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserConsenting": true,
+            "isUserVerified": true,
+        });
+        self.post("/webauthn/authenticator", authenticator).await.as_str().unwrap().to_owned()
+    }
+
+    /// Whether the authenticator knows its person from now on.
+    pub async fn verify_user(&self, authenticator: &str, is_verified: bool) {
+        let body = json!({ "isUserVerified": is_verified });
+        self.post(&format!("/webauthn/authenticator/{authenticator}/uv"), body).await;
+    }
+
+    /// How many passkeys the authenticator holds.
+    pub async fn passkeys(&self, authenticator: &str) -> usize {
+        self.get(&format!("/webauthn/authenticator/{authenticator}/credentials")).await.as_array().unwrap().len()
+    }
+
+    /// Forgets the cookies of the page's site.
+    pub async fn forget(&self) {
+        self.send(self.http.delete(self.at("/cookie"))).await.unwrap();
+    }
+
     /// Into the page's first frame, until it goes elsewhere.
     pub async fn enter_frame(&self) {
         self.post("/frame", json!({ "id": 0 })).await;

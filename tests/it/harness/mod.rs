@@ -2,6 +2,7 @@
 //! that answer from this machine.
 
 mod answer;
+pub mod authenticator;
 pub mod browser;
 pub mod document;
 pub mod guest;
@@ -87,6 +88,8 @@ pub struct App {
     pub secret: Option<String>,
 }
 
+/// As `public_url`: the name of this machine, with whatever port the server gets.
+pub const ON_LOCALHOST: &str = "http://localhost:0";
 pub const KEY: [u8; 32] = [42; 32];
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -143,6 +146,10 @@ impl Test {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         settings.listen = listener.local_addr().unwrap().to_string();
         let base = format!("http://{}", settings.listen);
+        // Passkeys are for names, not for addresses.
+        if settings.public_url.as_deref() == Some(ON_LOCALHOST) {
+            settings.public_url = Some(format!("http://localhost:{}", listener.local_addr().unwrap().port()));
+        }
         let vestibule = Vestibule::open_with_clock(settings.clone(), &[KEY], clock.clone()).await.unwrap();
         let router = vestibule.router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
