@@ -2,7 +2,7 @@
 
 use super::cbor::{self, Value};
 
-/// Longer ids are refused (§7.1 step 25).
+/// Longer ids are refused (§7.1).
 const LONGEST_ID: usize = 1023;
 
 const USER_PRESENT: u8 = 1;

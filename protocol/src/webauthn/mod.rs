@@ -1,7 +1,7 @@
 //! A relying party of Web Authentication (WebAuthn Level 3): the answers of `navigator.credentials.create` and `get`, judged.
 //!
-//! Small and strict. Attestation is not asked for and not judged (`none`): what a statement says is passed over, as §7.1 step 22
-//! allows. Extensions are not asked for.
+//! Small and strict. Attestation is not asked for and not judged (`none`): what a statement says is passed over, as §7.1
+//! allows for that. Extensions are not asked for.
 //! Not here: making challenges and that each counts once, whose credential it is (`vestibule::identity::second_factor`).
 
 mod authenticator_data;
@@ -285,7 +285,7 @@ fn decode(text: &str, name: &'static str) -> Result<Vec<u8>, WebauthnError> {
     text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or(WebauthnError::Malformed(name))
 }
 
-/// §7.1 steps 5 to 12, §7.2 steps 9 to 15.
+/// What §7.1 and §7.2 ask of the client data.
 fn check_client_data(json: &[u8], kind: &str, expected: &Expected<'_>) -> Result<(), WebauthnError> {
     let data: ClientData = serde_json::from_slice(json).map_err(|_| WebauthnError::Malformed("clientDataJSON"))?;
     if data.kind != kind {
@@ -305,7 +305,7 @@ fn check_client_data(json: &[u8], kind: &str, expected: &Expected<'_>) -> Result
     Ok(())
 }
 
-/// §7.1 steps 14 to 18, §7.2 steps 15 to 19.
+/// What §7.1 and §7.2 ask of the authenticator data.
 fn check_data(data: &AuthenticatorData<'_>, expected: &Expected<'_>) -> Result<(), WebauthnError> {
     if digest(&SHA256, expected.rp_id.as_bytes()).as_ref() != data.rp_id_hash {
         return Err(WebauthnError::OtherRelyingParty);

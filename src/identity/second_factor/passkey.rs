@@ -215,7 +215,7 @@ pub async fn sign_in(
     let challenge = end(cx, Purpose::SignIn, browser, sealed).await?;
     let answer = AuthenticationResponse::parse(answer)?;
     let (own, user, handle) = found(cx, &answer).await?;
-    // §7.2 step 6: who has named nobody is named by the authenticator.
+    // §7.2: who has named nobody is named by the authenticator.
     if answer.user_handle()?.as_deref() != Some(&handle) || !user.is_active {
         return Err(PasskeyError::Unknown);
     }
