@@ -1,9 +1,11 @@
 //! What people do about their own accounts, in a real browser, with scripts and without.
 
+use vestibule::protocol::GrantType;
 use vestibule::settings::SignUp;
 
 use super::gallery::Viewer;
 use crate::harness::browser::{Browser, Scripts};
+use crate::harness::guest::request_url;
 use crate::harness::mailbox::{Mailbox, code, link};
 use crate::harness::{Engine, PASSWORD, Setup, Test};
 
@@ -263,6 +265,32 @@ async fn somebody_makes_an_account_and_is_where_they_wanted_to_be() {
     for scripts in [Scripts::On, Scripts::Off] {
         signs_up(scripts).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_signs_up_for_an_application_is_sent_on_to_it_by_the_form_that_makes_the_account() {
+    let walk = Walk::new(Scripts::On).await;
+    // Nothing listens there: where the browser went is enough.
+    let callback = "http://localhost:9/cb";
+    let app = walk
+        .t
+        .app_with(|app| {
+            app.grant_types = vec![GrantType::AuthorizationCode];
+            app.redirect_uris = vec![callback.to_owned()];
+            app.skip_authorization = true;
+        })
+        .await;
+    walk.goto(&request_url(&app, &[("redirect_uri", callback)])).await;
+    walk.browser.follow("a[href*='sign-up']").await;
+    let typed = [("username", "grace"), ("email", ADDRESS), ("new_password", NEW), ("new_password_again", NEW)];
+    walk.fill(&typed).await;
+    walk.send().await;
+    walk.fill(&[("code", &code(&walk.mail(ADDRESS).await))]).await;
+
+    walk.send().await;
+
+    assert!(walk.browser.url().await.starts_with(&format!("{callback}?code=")), "{}", walk.browser.url().await);
+    walk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
