@@ -1,7 +1,7 @@
 //! People.
 
 use super::change::Change;
-use super::{Db, Result, Row, Tx, args};
+use super::{Db, Result, Row, Tx, args, session};
 
 /// A person. `Debug` does not show the password's encoding.
 #[derive(Clone, PartialEq, Eq)]
@@ -133,10 +133,107 @@ pub async fn list(db: &Db, after: i64, limit: i64) -> Result<Vec<User>> {
     db.all(sql, args![after, limit], User::from_row).await
 }
 
+/// Which people a page lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// All.
+    All,
+    /// Those who may enter.
+    Active,
+    /// Those who were deactivated.
+    Deactivated,
+    /// Those who may use the console.
+    Staff,
+    /// Those who may do everything.
+    Superusers,
+}
+
+impl Listed {
+    fn takes(self, user: &User) -> bool {
+        match self {
+            Self::All => true,
+            Self::Active => user.is_active,
+            Self::Deactivated => !user.is_active,
+            Self::Staff => user.is_staff,
+            Self::Superusers => user.is_superuser,
+        }
+    }
+}
+
+/// People with smaller ids than `before`, the newest first, at most `limit`.
+pub async fn page(db: &Db, listed: Listed, before: i64, limit: i64) -> Result<Vec<User>> {
+    macro_rules! page {
+        ($more:literal) => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM vestibule_user u WHERE u.id < $1",
+                $more,
+                " ORDER BY u.id DESC LIMIT $2"
+            )
+        };
+    }
+    let sql = match listed {
+        Listed::All => page!(""),
+        Listed::Active => page!(" AND u.is_active"),
+        Listed::Deactivated => page!(" AND NOT u.is_active"),
+        Listed::Staff => page!(" AND u.is_staff"),
+        Listed::Superusers => page!(" AND u.is_superuser"),
+    };
+    db.all(sql, args![before, limit], User::from_row).await
+}
+
+/// So many who begin with what is searched for are looked at of each column, however many there are.
+const LOOKED_AT: usize = 200;
+
+/// Those whose username, address or last name begins with `text`, in any letter case, or whose id it is, in the order of
+/// their usernames, at most `limit`; and whether there may be more.
+pub async fn search(db: &Db, listed: Listed, text: &str, limit: usize) -> Result<(Vec<User>, bool)> {
+    // Each range is read from its index alone and no further than its limit.
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM vestibule_user u WHERE u.id IN (
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_username >= $1 AND search_username < $2
+                             ORDER BY search_username LIMIT $3) by_username
+            UNION
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_email >= $1 AND search_email < $2
+                             ORDER BY search_email LIMIT $3) by_email
+            UNION
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_name >= $1 AND search_name < $2
+                             ORDER BY search_name LIMIT $3) by_name
+            UNION
+            SELECT id FROM vestibule_user WHERE id = $4)
+          ORDER BY u.search_username, u.id"
+    );
+    let begin = text.to_lowercase();
+    // No text has this character, so that everything which begins with `text` stands before it.
+    let end = format!("{begin}\u{10ffff}");
+    let args = args![begin, end, LOOKED_AT as i64, text.parse::<i64>().unwrap_or_default()];
+    let mut all = db.all(sql, args, User::from_row).await?;
+    let is_full = all.len() >= LOOKED_AT;
+    all.retain(|user| listed.takes(user));
+    let has_more = is_full || all.len() > limit;
+    all.truncate(limit);
+    Ok((all, has_more))
+}
+
 /// What a member of staff may do: words between blanks. Empty for whoever is not there.
 pub async fn permissions(db: &Db, id: i64) -> Result<String> {
     let sql = "SELECT permissions FROM vestibule_user WHERE id = $1";
     db.optional(sql, args![id], |row| row.text(0)).await.map(Option::unwrap_or_default)
+}
+
+/// As [`permissions`], as part of a decision.
+pub async fn permissions_in(tx: &mut Tx<'_>, id: i64) -> Result<String> {
+    let sql = "SELECT permissions FROM vestibule_user WHERE id = $1";
+    tx.optional(sql, args![id], |row| row.text(0)).await.map(Option::unwrap_or_default)
+}
+
+/// Whether somebody else is an active superuser.
+pub async fn has_other_superuser(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    let sql = "SELECT id FROM vestibule_user WHERE is_superuser AND is_active AND id <> $1 LIMIT 1";
+    tx.optional(sql, args![id], |row| row.int(0)).await.map(|id| id.is_some())
 }
 
 /// Makes a person staff or a superuser or neither, with these permissions: words between blanks. `false`: no such person.
@@ -246,12 +343,17 @@ pub async fn note_password_login(db: &Db, user: &User, encoded: Option<String>, 
 pub async fn set_password(db: &Db, id: i64, encoded: Option<String>) -> Result<bool> {
     db.write(move |tx| {
         Box::pin(async move {
-            tx.execute("DELETE FROM vestibule_session WHERE user_id = $1", args![id]).await?;
-            let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
-            tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
+            session::end_all_in(tx, id).await?;
+            set_password_in(tx, id, encoded).await
         })
     })
     .await
+}
+
+/// Sets or takes away a password, and nothing else. `false`: no such person.
+pub async fn set_password_in(tx: &mut Tx<'_>, id: i64, encoded: Option<String>) -> Result<bool> {
+    let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
+    tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
 }
 
 /// Sets the standard claims that have no column, a JSON object. `false`: no such person.
@@ -268,23 +370,30 @@ pub async fn set_claims(db: &Db, id: i64, claims: String) -> Result<bool> {
 
 /// Deactivates or activates a person. Deactivating ends every token of theirs for good. `false`: no such person.
 pub async fn set_active(db: &Db, id: i64, active: bool) -> Result<bool> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = "UPDATE vestibule_user SET is_active = $2, token_epoch = token_epoch + CASE WHEN $2 THEN 0 ELSE 1 END WHERE id = $1";
-            tx.changed(Change::User(id));
-            tx.execute(sql, args![id, active]).await.map(|count| count > 0)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { set_active_in(tx, id, active).await })).await
+}
+
+/// As [`set_active`], as part of a decision.
+pub async fn set_active_in(tx: &mut Tx<'_>, id: i64, active: bool) -> Result<bool> {
+    let sql = "UPDATE vestibule_user SET is_active = $2, token_epoch = token_epoch + CASE WHEN $2 THEN 0 ELSE 1 END WHERE id = $1";
+    tx.changed(Change::User(id));
+    tx.execute(sql, args![id, active]).await.map(|count| count > 0)
+}
+
+/// Ends everything that was issued to a person, for good: tokens, codes and sessions.
+pub async fn end_everything_in(tx: &mut Tx<'_>, id: i64) -> Result<()> {
+    tx.changed(Change::User(id));
+    let sql = "UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1";
+    tx.execute(sql, args![id]).await.map(|_| ())
 }
 
 /// Deletes a person with all tokens and associations. `false`: no such person.
 pub async fn delete(db: &Db, id: i64) -> Result<bool> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            tx.changed(Change::User(id));
-            tx.execute("DELETE FROM vestibule_user WHERE id = $1", args![id]).await.map(|count| count > 0)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { delete_in(tx, id).await })).await
+}
+
+/// As [`delete`], as part of a decision.
+pub async fn delete_in(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    tx.changed(Change::User(id));
+    tx.execute("DELETE FROM vestibule_user WHERE id = $1", args![id]).await.map(|count| count > 0)
 }
