@@ -8,13 +8,14 @@
 
 mod applications;
 mod gate;
+mod users;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
@@ -31,6 +32,13 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
             get(applications::one).patch(applications::change).delete(applications::delete),
         ),
         ("/admin/api/applications/{client_id}/{act}", post(applications::act)),
+        ("/admin/api/users", get(users::list).post(users::create)),
+        ("/admin/api/users/{id}", get(users::one).patch(users::change).delete(users::delete)),
+        ("/admin/api/users/{id}/sessions", get(users::sessions)),
+        ("/admin/api/users/{id}/sessions/{session_id}", delete(users::end_session)),
+        ("/admin/api/users/{id}/associations", get(users::associations)),
+        ("/admin/api/users/{id}/associations/{association_id}", delete(users::disconnect)),
+        ("/admin/api/users/{id}/{act}", post(users::act)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()
