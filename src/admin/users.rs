@@ -355,9 +355,7 @@ where
     });
     match decided.await {
         // The username is all of a person that nobody else may have.
-        Err(error @ store::Error::Conflict(_)) => {
-            Err(wrong("username", "This username is taken.").with_cause(error))
-        }
+        Err(error @ store::Error::Conflict(_)) => Err(wrong("username", "This username is taken.").with_cause(error)),
         decided => decided?,
     }
 }
@@ -432,7 +430,8 @@ fn lay_over(details: &mut NewUser, members: &Map<String, Value>) -> Result<(), O
         match name.as_str() {
             "email" => {}
             "username" => {
-                details.username = line(members, "username", 150).ok().filter(|name| !name.is_empty()).ok_or_else(bad_username)?;
+                details.username =
+                    line(members, "username", 150).ok().filter(|name| !name.is_empty()).ok_or_else(bad_username)?;
             }
             "first_name" => details.first_name = line(members, "first_name", 150)?,
             "last_name" => details.last_name = line(members, "last_name", 150)?,
@@ -466,7 +465,8 @@ fn lay_over(details: &mut NewUser, members: &Map<String, Value>) -> Result<(), O
 fn line(members: &Map<String, Value>, name: &'static str, characters: usize) -> Result<String, OAuthError> {
     let text = members.get(name).and_then(Value::as_str).map(str::trim);
     let fits = |text: &&str| text.chars().count() <= characters && !text.chars().any(char::is_control);
-    let sentence = || format!("`{name}` is a text of at most {characters} characters, none of them a control character.");
+    let sentence =
+        || format!("`{name}` is a text of at most {characters} characters, none of them a control character.");
     text.filter(fits).map(str::to_owned).ok_or_else(|| wrong(name, sentence()))
 }
 

@@ -155,9 +155,9 @@ pub(super) async fn associations(
 ) -> Result<Response, ApiError> {
     let user = users::find(&cx, &actor, number(&id)).await?;
     let all = association::of_user(&cx.db, user.id).await.map_err(OAuthError::from)?;
-    let shown = all.iter().map(|own| {
-        json!({ "id": own.id, "provider": own.provider, "uid": own.uid, "created_at": own.created_at })
-    });
+    let shown = all
+        .iter()
+        .map(|own| json!({ "id": own.id, "provider": own.provider, "uid": own.uid, "created_at": own.created_at }));
     Ok(answer(StatusCode::OK, json!({ "associations": shown.collect::<Vec<_>>() })))
 }
 

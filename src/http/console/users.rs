@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 use vestibule_protocol::{OAuthError, Params};
 
-use super::view::{Act, Cell, Choice, Detail, Field, List, Question, Row, Section, Sheet, Table, fact};
+use super::view::{Act, Cell, Choice, Detail, Fact, Field, List, Question, Row, Section, Sheet, Table, fact};
 use super::{Notice, ROWS, Staff, StaffForm, segment};
 use crate::admin::{Area, Permission, users};
 use crate::context::{Context, Ctx};
@@ -164,7 +164,7 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
         fact("console_email_verified", Cell::mark(user.email_verified)),
         fact("console_full_name", Cell::text(full_name(user))),
         fact("console_has_password", Cell::mark(user.has_password())),
-        super::view::Fact { label: "console_rights", cells: rights },
+        Fact { label: "console_rights", cells: rights },
         fact("console_joined", Cell::time(user.date_joined)),
         fact("console_last_login", Cell::optional_time(user.last_login)),
     ];
@@ -222,12 +222,7 @@ fn acts(staff: &Staff, user: &User, url: &str) -> Vec<Act> {
 }
 
 /// Where the person is signed in, with what they come in, what they have allowed, and what else there is of them.
-async fn sections(
-    cx: &Context,
-    staff: &Staff,
-    user: &User,
-    may_act: bool,
-) -> Result<Vec<Section>, OAuthError> {
+async fn sections(cx: &Context, staff: &Staff, user: &User, may_act: bool) -> Result<Vec<Section>, OAuthError> {
     let url = url(user.id);
     let end = |label: &'static str, act: String| may_act.then(|| Cell::word(label).to(format!("{url}{act}")));
     let sessions = session::of_user(cx, user.id).await?;
@@ -244,8 +239,8 @@ async fn sections(
     });
     let mut columns = vec!["console_address", "console_browser", "console_began", "console_last_seen"];
     columns.extend(may_act.then_some("console_act"));
-    let end_all = (may_act && has_sessions)
-        .then(|| Act::link("console_end_sessions", format!("{url}end-sessions")).danger());
+    let end_all =
+        (may_act && has_sessions).then(|| Act::link("console_end_sessions", format!("{url}end-sessions")).danger());
     let sessions = Section {
         title: "console_sessions",
         intro: None,
@@ -355,11 +350,9 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
             };
             return rights_sheet(&cx, &staff, &user, held, None);
         }
-        "remove-password" => question(
-            "console_remove_password_title",
-            "console_remove_password_sentence",
-            "console_remove_password",
-        ),
+        "remove-password" => {
+            question("console_remove_password_title", "console_remove_password_sentence", "console_remove_password")
+        }
         "deactivate" => question("console_deactivate_title", "console_deactivate_sentence", "console_deactivate"),
         "delete" => question("console_user_delete_title", "console_user_delete_sentence", "delete"),
         "end-sessions" => {
@@ -402,17 +395,17 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
 pub(super) async fn act(State(cx): State<Ctx>, Path((id, act)): Path<(String, String)>, form: StaffForm) -> Response {
     let StaffForm { staff, params } = form;
     let id = number(&id);
-    let (cx_, actor) = (&cx, &staff.actor);
+    let actor = &staff.actor;
     let which = number(params.get("id").unwrap_or_default());
     let done = match act.as_str() {
         "change" | "rights" | "set-password" => return save(&cx, &staff, id, &act, &params).await,
-        "remove-password" => users::set_password(cx_, actor, id, None).await.map(|_| ()),
-        "activate" | "deactivate" => users::set_active(cx_, actor, id, act == "activate").await.map(|_| ()),
-        "end-session" => users::end_session(cx_, actor, id, which).await,
-        "end-sessions" => users::end_sessions(cx_, actor, id).await,
-        "end-everything" => users::end_everything(cx_, actor, id).await,
-        "disconnect" => users::disconnect(cx_, actor, id, which).await,
-        "delete" => match users::delete(cx_, actor, id).await {
+        "remove-password" => users::set_password(&cx, actor, id, None).await.map(|_| ()),
+        "activate" | "deactivate" => users::set_active(&cx, actor, id, act == "activate").await.map(|_| ()),
+        "end-session" => users::end_session(&cx, actor, id, which).await,
+        "end-sessions" => users::end_sessions(&cx, actor, id).await,
+        "end-everything" => users::end_everything(&cx, actor, id).await,
+        "disconnect" => users::disconnect(&cx, actor, id, which).await,
+        "delete" => match users::delete(&cx, actor, id).await {
             Ok(_) => return see_other(&format!("{LIST}?did=delete")),
             Err(error) => Err(error),
         },
