@@ -3,6 +3,7 @@
 
 mod applications;
 mod idempotency;
+mod users;
 
 use serde_json::Value;
 use vestibule::protocol::GrantType::{ClientCredentials, Password};
