@@ -96,5 +96,10 @@ fn members(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Ok(Map::new());
     }
     let wrong = |error| OAuthError::invalid_request("The body must be one JSON object.").with_cause(error);
-    Ok(serde_json::from_slice(body).map_err(wrong)?)
+    let members: Map<String, Value> = serde_json::from_slice(body).map_err(wrong)?;
+    // PostgreSQL holds no such text.
+    if Value::from(members.clone()).to_string().contains("\\u0000") {
+        return Err(OAuthError::invalid_request("The body holds a NUL.").into());
+    }
+    Ok(members)
 }
