@@ -232,7 +232,9 @@ pub async fn permissions_in(tx: &mut Tx<'_>, id: i64) -> Result<String> {
 
 /// Whether somebody else is an active superuser.
 pub async fn has_other_superuser(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
-    let sql = "SELECT id FROM vestibule_user WHERE is_superuser AND is_active AND id <> $1 LIMIT 1";
+    // As a plain condition `is_active` would lead SQLite to the index of all who are.
+    let sql = "SELECT id FROM vestibule_user
+                WHERE is_superuser AND CASE WHEN is_active THEN id <> $1 ELSE FALSE END LIMIT 1";
     tx.optional(sql, args![id], |row| row.int(0)).await.map(|id| id.is_some())
 }
 

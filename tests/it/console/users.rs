@@ -73,7 +73,9 @@ on_both_databases! {
         let change = page(&root, &format!("{url}change")).await;
         let form = form_to(&change, "change");
         assert_eq!(root.submit(&form, &[("username", "root")]).await.status, 400);
-        let changed = root.submit(&form, &[("username", "grace"), ("email_verified", "1")]).await;
+        assert!(change.text.contains("value=\"Grace@Example.com\"") && change.text.contains("locale"), "{change:?}");
+        let fields = [("username", "grace"), ("email", "Grace@Example.com"), ("email_verified", "1"), ("first_name", "Grace"), ("last_name", "Hopper"), ("claims", "{\"locale\":\"fr\"}")];
+        let changed = root.submit(&form, &fields).await;
         assert!(changed.text.contains("The change is saved"), "{changed:?}");
         let person = t.find_person("grace").await.unwrap();
         assert_eq!((person.email.as_str(), person.email_verified, person.last_name.as_str()), ("Grace@Example.com", true, "Hopper"));
