@@ -12,6 +12,8 @@ CREATE INDEX vestibule_user_search_username ON vestibule_user (search_username);
 CREATE INDEX vestibule_user_search_email ON vestibule_user (search_email);
 CREATE INDEX vestibule_user_search_name ON vestibule_user (search_name);
 CREATE INDEX vestibule_user_staff ON vestibule_user (id) WHERE is_staff;
+CREATE INDEX vestibule_user_superuser ON vestibule_user (id) WHERE is_superuser;
+CREATE INDEX vestibule_user_active ON vestibule_user (id) WHERE is_active;
 CREATE INDEX vestibule_user_inactive ON vestibule_user (id) WHERE NOT is_active;
 
 CREATE INDEX vestibule_application_owner ON vestibule_application (owner_id);

@@ -11,7 +11,7 @@ use crate::identity::disconnect::{self, Disconnected};
 use crate::identity::link::{self, Arrival, Arrived, Linked};
 use crate::identity::sign_up::{self, Created, SignUp};
 use crate::identity::waiting::{self, Waiting};
-use crate::store::association;
+use crate::store::association::{self, Association};
 use crate::store::user::{self, User};
 use crate::upstream::{Identified, Provider};
 
@@ -87,16 +87,21 @@ pub async fn disconnect(
         && let Some(user) = user::find(&cx.db, user_id).await?
     {
         for association in before {
-            let data = EventData {
-                user: Person::from(&user),
-                backend: backend.to_owned(),
-                uid: Some(association.uid),
-                association_id: Some(association.id),
-            };
-            hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
+            disconnected(cx, &user, association).await;
         }
     }
     Ok(done)
+}
+
+/// Tells the hooks that an account at a provider was taken away from this person.
+pub async fn disconnected(cx: &Context, user: &User, association: Association) {
+    let data = EventData {
+        user: Person::from(user),
+        backend: association.provider,
+        uid: Some(association.uid),
+        association_id: Some(association.id),
+    };
+    hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
 }
 
 /// Ends the waiting of a sign-in whose address is proven. The hooks are asked again: now there is an address.

@@ -11,6 +11,16 @@ use std::time::Duration;
 use program::{PASSWORD, Place, text};
 use serde_json::{Value, json};
 
+/// What the audit log holds, the newest first: who, by which way, what.
+async fn noted(place: &Place) -> Vec<String> {
+    let file = format!("sqlite://{}/test.db", place.directory.path().display());
+    let url = if place.database_url.starts_with("sqlite:") { &file } else { &place.database_url };
+    let db = vestibule::store::Db::open(url, &vestibule::settings::DatabaseSettings::default()).await.unwrap();
+    let all =
+        vestibule::store::audit::page(&db, &vestibule::store::audit::Filter::default(), i64::MAX, 50).await.unwrap();
+    all.iter().map(|entry| format!("{} {} {}", entry.actor, entry.via, entry.act)).collect()
+}
+
 #[tokio::test]
 async fn people_and_applications_are_made_and_sign_in() {
     for place in [Place::sqlite(), Place::postgres()] {
@@ -114,6 +124,12 @@ async fn people_and_applications_are_made_and_sign_in() {
         place.json(&["app", "delete", id], "");
         place.json(&["user", "delete", "ada"], "");
         assert_eq!(place.json(&["user", "list"], ""), json!([]));
+        let acts = noted(&place).await;
+        assert!(acts.iter().all(|act| act.starts_with("operator command ")), "{acts:?}");
+        let acts: Vec<&str> = acts.iter().rev().filter_map(|act| act.split(' ').nth(2)).collect();
+        let expected = "user.create application.create user.deactivate user.activate user.set_password application.disable \
+                        application.enable application.rotate_secret application.change application.delete user.delete";
+        assert_eq!(acts.join(" "), expected);
         assert_eq!(place.json(&["cleanup"], ""), json!({"deleted": 0}));
         assert_eq!(place.json(&["migrate"], ""), json!({"migrations_run": 0}));
         assert_eq!(server.terminate().code(), Some(0));

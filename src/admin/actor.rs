@@ -218,6 +218,11 @@ impl Actor {
         self.id
     }
 
+    /// Whether this is the command line, whose user can make a superuser at any time.
+    pub fn is_operator(&self) -> bool {
+        self.via == Via::Command
+    }
+
     /// Whether everything may be done, permissions of others included.
     pub fn is_superuser(&self) -> bool {
         self.is_superuser

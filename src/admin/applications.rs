@@ -3,13 +3,13 @@
 //! What is written comes as one JSON object in the names in which an application is described ([`registration::described`]),
 //! whoever asks: a form's fields and the command line's flags are turned into the same.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use vestibule_protocol::client_metadata::ClientMetadata;
 use vestibule_protocol::scope::is_admin_scope;
 use vestibule_protocol::{ClientType, ErrorCode, OAuthError, PlainToken, Scope, TokenKind};
 
 use super::actor::{Actor, Area};
-use super::{Decided, not_found};
+use super::{Decided, difference, not_found};
 use crate::client;
 use crate::context::{Context, Ctx, random};
 use crate::limits;
@@ -180,7 +180,8 @@ where
                     Err(error) => return Ok(Err(error)),
                 };
                 let Some(after) = application::update_in(tx, &after, now).await? else { return Ok(Err(gone())) };
-                note(tx, &actor, now, act, &after, difference(&before, &after)).await?;
+                let detail = difference(&registration::described(&before), &registration::described(&after));
+                note(tx, &actor, now, act, &after, detail).await?;
                 Ok(Ok((after, secret)))
             }
             .await;
@@ -188,17 +189,6 @@ where
         })
     });
     decided.await?
-}
-
-/// What of an application is another than before: `{member: [before, after]}`.
-fn difference(before: &Application, after: &Application) -> Value {
-    let (before, after) = (registration::described(before), registration::described(after));
-    let changed = after
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, value)| name.as_str() != "updated_at" && before.get(name.as_str()) != Some(value));
-    changed.map(|(name, value)| (name.clone(), json!([before[name.as_str()], value]))).collect::<Map<_, _>>().into()
 }
 
 async fn note(

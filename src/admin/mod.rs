@@ -6,15 +6,27 @@
 
 mod actor;
 pub mod applications;
+pub mod users;
 
 pub use actor::{Actor, Area, Permission, Via};
 
+use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
 
 use crate::store;
 
 /// What a transaction gives that may decide against what was asked.
 type Decided<T> = store::Result<Result<T, OAuthError>>;
+
+/// What of a thing's description is another than before: `{member: [before, after]}`.
+fn difference(before: &Value, after: &Value) -> Value {
+    let changed = after
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| name.as_str() != "updated_at" && before.get(name.as_str()) != Some(value));
+    changed.map(|(name, value)| (name.clone(), json!([before[name.as_str()], value]))).collect::<Map<_, _>>().into()
+}
 
 /// There is nothing of this kind under this name.
 fn not_found(sentence: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {

@@ -134,13 +134,19 @@ pub async fn of_user(db: &Db, user_id: i64, now: i64, seen_since: i64) -> Result
 
 /// Ends a session of this person and gives its `sid`. `None`: there is none with this number.
 pub async fn end(db: &Db, id: i64, user_id: i64) -> Result<Option<String>> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = "DELETE FROM vestibule_session WHERE id = $1 AND user_id = $2 RETURNING public_id";
-            tx.optional(sql, args![id, user_id], |row| row.text(0)).await
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { end_in(tx, id, user_id).await })).await
+}
+
+/// As [`end`], as part of a decision.
+pub async fn end_in(tx: &mut Tx<'_>, id: i64, user_id: i64) -> Result<Option<String>> {
+    let sql = "DELETE FROM vestibule_session WHERE id = $1 AND user_id = $2 RETURNING public_id";
+    tx.optional(sql, args![id, user_id], |row| row.text(0)).await
+}
+
+/// Ends every session of this person and gives each one's `sid`.
+pub async fn end_all_in(tx: &mut Tx<'_>, user_id: i64) -> Result<Vec<String>> {
+    let sql = "DELETE FROM vestibule_session WHERE user_id = $1 RETURNING public_id";
+    tx.all(sql, args![user_id], |row| row.text(0)).await
 }
 
 /// Notes that a session was used for an application: whom a sign-out is told.

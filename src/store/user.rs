@@ -133,10 +133,109 @@ pub async fn list(db: &Db, after: i64, limit: i64) -> Result<Vec<User>> {
     db.all(sql, args![after, limit], User::from_row).await
 }
 
+/// Which people a page lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// All.
+    All,
+    /// Those who may enter.
+    Active,
+    /// Those who were deactivated.
+    Deactivated,
+    /// Those who may use the console.
+    Staff,
+    /// Those who may do everything.
+    Superusers,
+}
+
+impl Listed {
+    fn takes(self, user: &User) -> bool {
+        match self {
+            Self::All => true,
+            Self::Active => user.is_active,
+            Self::Deactivated => !user.is_active,
+            Self::Staff => user.is_staff,
+            Self::Superusers => user.is_superuser,
+        }
+    }
+}
+
+/// People with smaller ids than `before`, the newest first, at most `limit`.
+pub async fn page(db: &Db, listed: Listed, before: i64, limit: i64) -> Result<Vec<User>> {
+    macro_rules! page {
+        ($more:literal) => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM vestibule_user u WHERE u.id < $1",
+                $more,
+                " ORDER BY u.id DESC LIMIT $2"
+            )
+        };
+    }
+    let sql = match listed {
+        Listed::All => page!(""),
+        Listed::Active => page!(" AND u.is_active"),
+        Listed::Deactivated => page!(" AND NOT u.is_active"),
+        Listed::Staff => page!(" AND u.is_staff"),
+        Listed::Superusers => page!(" AND u.is_superuser"),
+    };
+    db.all(sql, args![before, limit], User::from_row).await
+}
+
+/// So many who begin with what is searched for are looked at of each column, however many there are.
+const LOOKED_AT: usize = 200;
+
+/// Those whose username, address or last name begins with `text`, in any letter case, or whose id it is, in the order of
+/// their usernames, at most `limit`; and whether there may be more.
+pub async fn search(db: &Db, listed: Listed, text: &str, limit: usize) -> Result<(Vec<User>, bool)> {
+    // Each range is read from its index alone and no further than its limit.
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM vestibule_user u WHERE u.id IN (
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_username >= $1 AND search_username < $2
+                             ORDER BY search_username LIMIT $3) by_username
+            UNION
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_email >= $1 AND search_email < $2
+                             ORDER BY search_email LIMIT $3) by_email
+            UNION
+            SELECT id FROM (SELECT id FROM vestibule_user WHERE search_name >= $1 AND search_name < $2
+                             ORDER BY search_name LIMIT $3) by_name
+            UNION
+            SELECT id FROM vestibule_user WHERE id = $4)
+          ORDER BY u.search_username, u.id"
+    );
+    let begin = text.to_lowercase();
+    // No text has this character, so that everything which begins with `text` stands before it.
+    let end = format!("{begin}\u{10ffff}");
+    let args = args![begin, end, LOOKED_AT as i64, text.parse::<i64>().unwrap_or_default()];
+    let mut all = db.all(sql, args, User::from_row).await?;
+    let is_full = all.len() >= LOOKED_AT;
+    all.retain(|user| listed.takes(user));
+    let has_more = is_full || all.len() > limit;
+    all.truncate(limit);
+    Ok((all, has_more))
+}
+
 /// What a member of staff may do: words between blanks. Empty for whoever is not there.
 pub async fn permissions(db: &Db, id: i64) -> Result<String> {
     let sql = "SELECT permissions FROM vestibule_user WHERE id = $1";
     db.optional(sql, args![id], |row| row.text(0)).await.map(Option::unwrap_or_default)
+}
+
+/// As [`permissions`], as part of a decision.
+pub async fn permissions_in(tx: &mut Tx<'_>, id: i64) -> Result<String> {
+    let sql = "SELECT permissions FROM vestibule_user WHERE id = $1";
+    tx.optional(sql, args![id], |row| row.text(0)).await.map(Option::unwrap_or_default)
+}
+
+/// Whether somebody else is an active superuser.
+pub async fn has_other_superuser(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    // As a plain condition `is_active` would lead SQLite to the index of all who are.
+    let sql = "SELECT id FROM vestibule_user
+                WHERE is_superuser AND CASE WHEN is_active THEN id <> $1 ELSE FALSE END LIMIT 1";
+    tx.optional(sql, args![id], |row| row.int(0)).await.map(|id| id.is_some())
 }
 
 /// Makes a person staff or a superuser or neither, with these permissions: words between blanks. `false`: no such person.
@@ -258,8 +357,7 @@ pub async fn change_password(db: &Db, id: i64, encoded: Option<String>, keep: i6
     db.write(move |tx| {
         Box::pin(async move {
             session::end_others_in(tx, id, keep).await?;
-            let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
-            tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
+            set_password_in(tx, id, encoded).await
         })
     })
     .await
@@ -288,7 +386,8 @@ async fn end_everything_in(tx: &mut Tx<'_>, id: i64, keep: i64) -> Result<()> {
 /// Sets an address that the person has proven.
 pub async fn set_email_in(tx: &mut Tx<'_>, id: i64, email: &str) -> Result<()> {
     tx.changed(Change::User(id));
-    let sql = "UPDATE vestibule_user SET email = $2, email_key = $3, email_verified = TRUE WHERE id = $1";
+    let sql =
+        "UPDATE vestibule_user SET email = $2, email_key = $3, search_email = $3, email_verified = TRUE WHERE id = $1";
     tx.execute(sql, args![id, email, email_key(email)]).await.map(|_| ())
 }
 
@@ -297,8 +396,9 @@ pub async fn set_names(db: &Db, id: i64, first_name: String, last_name: String) 
     db.write(move |tx| {
         Box::pin(async move {
             tx.changed(Change::User(id));
-            let sql = "UPDATE vestibule_user SET first_name = $2, last_name = $3 WHERE id = $1";
-            tx.execute(sql, args![id, first_name, last_name]).await.map(|count| count > 0)
+            let sql = "UPDATE vestibule_user SET first_name = $2, last_name = $3, search_name = $4 WHERE id = $1";
+            let search_name = last_name.to_lowercase();
+            tx.execute(sql, args![id, first_name, last_name, search_name]).await.map(|count| count > 0)
         })
     })
     .await
@@ -309,8 +409,9 @@ pub async fn rename(db: &Db, id: i64, username: String) -> Result<bool> {
     let renamed = db.write(move |tx| {
         Box::pin(async move {
             tx.changed(Change::User(id));
-            let sql = "UPDATE vestibule_user SET username = $2 WHERE id = $1";
-            tx.execute(sql, args![id, username]).await.map(|_| ())
+            let sql = "UPDATE vestibule_user SET username = $2, search_username = $3 WHERE id = $1";
+            let search_username = username.to_lowercase();
+            tx.execute(sql, args![id, username, search_username]).await.map(|_| ())
         })
     });
     match renamed.await {
@@ -318,6 +419,12 @@ pub async fn rename(db: &Db, id: i64, username: String) -> Result<bool> {
         Err(Error::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Sets or takes away a password, and nothing else. `false`: no such person.
+pub async fn set_password_in(tx: &mut Tx<'_>, id: i64, encoded: Option<String>) -> Result<bool> {
+    let sql = "UPDATE vestibule_user SET password = $2 WHERE id = $1";
+    tx.execute(sql, args![id, encoded]).await.map(|count| count > 0)
 }
 
 /// Sets the standard claims that have no column, a JSON object. `false`: no such person.
@@ -334,23 +441,30 @@ pub async fn set_claims(db: &Db, id: i64, claims: String) -> Result<bool> {
 
 /// Deactivates or activates a person. Deactivating ends every token of theirs for good. `false`: no such person.
 pub async fn set_active(db: &Db, id: i64, active: bool) -> Result<bool> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            let sql = "UPDATE vestibule_user SET is_active = $2, token_epoch = token_epoch + CASE WHEN $2 THEN 0 ELSE 1 END WHERE id = $1";
-            tx.changed(Change::User(id));
-            tx.execute(sql, args![id, active]).await.map(|count| count > 0)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { set_active_in(tx, id, active).await })).await
+}
+
+/// As [`set_active`], as part of a decision.
+pub async fn set_active_in(tx: &mut Tx<'_>, id: i64, active: bool) -> Result<bool> {
+    let sql = "UPDATE vestibule_user SET is_active = $2, token_epoch = token_epoch + CASE WHEN $2 THEN 0 ELSE 1 END WHERE id = $1";
+    tx.changed(Change::User(id));
+    tx.execute(sql, args![id, active]).await.map(|count| count > 0)
+}
+
+/// Ends everything that was issued to a person, for good: tokens, codes and sessions.
+pub async fn end_everything_in(tx: &mut Tx<'_>, id: i64) -> Result<()> {
+    tx.changed(Change::User(id));
+    let sql = "UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1";
+    tx.execute(sql, args![id]).await.map(|_| ())
 }
 
 /// Deletes a person with all tokens and associations. `false`: no such person.
 pub async fn delete(db: &Db, id: i64) -> Result<bool> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            tx.changed(Change::User(id));
-            tx.execute("DELETE FROM vestibule_user WHERE id = $1", args![id]).await.map(|count| count > 0)
-        })
-    })
-    .await
+    db.write(move |tx| Box::pin(async move { delete_in(tx, id).await })).await
+}
+
+/// As [`delete`], as part of a decision.
+pub async fn delete_in(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    tx.changed(Change::User(id));
+    tx.execute("DELETE FROM vestibule_user WHERE id = $1", args![id]).await.map(|count| count > 0)
 }

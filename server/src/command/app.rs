@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
-use vestibule::protocol::client_metadata::{AccessTokenFormat, ClientMetadata, PkceRule, SubjectType};
-use vestibule::protocol::{ClientAuthenticationMethod, ClientType, GrantType, PlainToken, Scope, TokenKind};
-use vestibule::store::application::{self, Application, PreviousSecret};
-use vestibule::store::user;
-use vestibule::{Vestibule, client, context, limits, registration, settings};
+use serde_json::{Map, Value};
+use vestibule::admin::{Actor, applications};
+use vestibule::protocol::client_metadata::{AccessTokenFormat, PkceRule, SubjectType};
+use vestibule::protocol::{ClientAuthenticationMethod, ClientType, GrantType};
+use vestibule::store::application::{self, Application};
+use vestibule::{Vestibule, registration, settings};
 
+use super::refused;
 use crate::outcome::{Failure, Outcome, Output, print};
 
 #[derive(Subcommand)]
@@ -149,6 +150,7 @@ pub struct Named {
 }
 
 pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
+    let (cx, actor) = (vestibule.context(), Actor::operator());
     match command {
         AppCommand::Create(create) => self::create(vestibule, create).await,
         AppCommand::List(output) => {
@@ -168,183 +170,133 @@ pub(super) async fn run(vestibule: &Vestibule, command: AppCommand) -> Outcome {
             Ok(())
         }
         AppCommand::Update { named, name, details } => {
-            let mut app = find(vestibule, &named.client_id).await?;
-            app.name = name.unwrap_or(app.name);
-            let grants_given = !details.grant_types.is_empty();
-            lay_over(vestibule, &mut app, details).await?;
-            if grants_given {
-                registration::check_has_redirect_uri(&app).map_err(refused)?;
+            let mut members = members(details)?;
+            members.extend(name.map(|name| ("name".to_owned(), Value::from(name))));
+            find(vestibule, &named.client_id).await?;
+            let changed = applications::change(cx, &actor, &named.client_id, &members).await.map_err(refused)?;
+            match changed {
+                (app, Some(secret)) => print_with_secret(named.output, &app, Some(&secret)),
+                (app, None) => done(&named, &app, "is changed"),
             }
-            if client::needs_secret_itself(&app) && app.sealed_secret.is_none() {
-                // Of the old secret only the hash is kept, and with that nothing can be signed.
-                let secret = PlainToken::new(TokenKind::ClientSecret, &context::random());
-                client::set_secret(vestibule.context(), &mut app, secret.reveal()).map_err(refused)?;
-                let app = update(vestibule, &app).await?;
-                print_with_secret(named.output, &app, Some(secret.reveal()));
-                return Ok(());
-            }
-            save(vestibule, &named, &app, "is changed").await
+            Ok(())
         }
         AppCommand::Enable(named) => {
-            let app = Application { is_active: true, ..find(vestibule, &named.client_id).await? };
-            save(vestibule, &named, &app, "is enabled").await
+            find(vestibule, &named.client_id).await?;
+            let app = applications::set_active(cx, &actor, &named.client_id, true).await.map_err(refused)?;
+            done(&named, &app, "is enabled");
+            Ok(())
         }
         AppCommand::Disable(named) => {
-            let app = Application { is_active: false, ..find(vestibule, &named.client_id).await? };
-            save(vestibule, &named, &app, "is disabled; every token that it was given has ended").await
+            find(vestibule, &named.client_id).await?;
+            let app = applications::set_active(cx, &actor, &named.client_id, false).await.map_err(refused)?;
+            done(&named, &app, "is disabled; every token that it was given has ended");
+            Ok(())
         }
-        AppCommand::RotateSecret { named, overlap } => rotate_secret(vestibule, &named, &overlap).await,
+        AppCommand::RotateSecret { named, overlap } => {
+            let overlap = settings::parse_duration(&overlap)
+                .map_err(|sentence| Failure::Refused(format!("--overlap: {sentence}")))?;
+            let overlap = i64::try_from(overlap.as_secs()).unwrap_or(0);
+            find(vestibule, &named.client_id).await?;
+            let rotated = applications::rotate_secret(cx, &actor, &named.client_id, overlap).await;
+            let (app, secret) = rotated.map_err(refused)?;
+            print_with_secret(named.output, &app, secret.as_deref());
+            Ok(())
+        }
         AppCommand::Delete(named) => {
-            let app = find(vestibule, &named.client_id).await?;
-            application::delete(&vestibule.context().db, app.id).await?;
-            print(named.output, &registration::described(&app), || format!("{} is deleted", app.client_id));
+            find(vestibule, &named.client_id).await?;
+            let app = applications::delete(cx, &actor, &named.client_id).await.map_err(refused)?;
+            done(&named, &app, "is deleted");
             Ok(())
         }
     }
 }
 
 async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
-    let cx = vestibule.context();
-    let refuse = |sentence: &str| Err(Failure::Refused(sentence.to_owned()));
-    let client_id = create.client_id.unwrap_or_else(client::new_id);
-    if client_id.is_empty() || client_id.len() > 255 || !client_id.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
-        return refuse("a client id has 1 to 255 characters, of ASCII and without blanks");
-    }
-    let secret = match (create.client_type, create.client_secret) {
-        (ClientType::Public, None) => None,
-        (ClientType::Public, Some(_)) => {
-            return refuse("a public application has no client secret: whoever has the application would have it");
-        }
-        (ClientType::Confidential, Some(given)) if given.is_empty() => return refuse("a client secret is not empty"),
-        (ClientType::Confidential, Some(given)) if looks_hashed(&given) => {
-            return refuse("this looks like the hash of a secret; give the secret itself, or none to have one made");
-        }
-        (ClientType::Confidential, given) => Some(
-            given.unwrap_or_else(|| PlainToken::new(TokenKind::ClientSecret, &context::random()).reveal().to_owned()),
-        ),
-    };
-    if secret.as_deref().is_some_and(|secret| secret.chars().count() < 16) {
+    if create.client_secret.as_deref().is_some_and(|secret| (1..16).contains(&secret.chars().count())) {
         eprintln!("warning: a client secret of less than 16 characters can be guessed");
     }
-    let mut app = Application::new(client_id, create.name, create.client_type);
-    let grants_given = !create.details.grant_types.is_empty();
-    lay_over(vestibule, &mut app, create.details).await?;
-    if grants_given {
-        registration::check_has_redirect_uri(&app).map_err(refused)?;
+    let mut members = members(create.details)?;
+    members.insert("name".to_owned(), create.name.into());
+    members.insert("client_type".to_owned(), create.client_type.as_str().into());
+    for (name, given) in [("client_id", create.client_id), ("client_secret", create.client_secret)] {
+        members.extend(given.map(|text| (name.to_owned(), Value::from(text))));
     }
-    if let Some(secret) = &secret {
-        client::set_secret(cx, &mut app, secret).map_err(refused)?;
-    }
-    let app = application::create(&cx.db, &app, cx.clock.now()).await?;
-    let Some(app) = app else { return refuse("this client id is taken") };
+    let created = applications::create(vestibule.context(), &Actor::operator(), &members).await;
+    let (app, secret) = created.map_err(refused)?;
     print_with_secret(create.output, &app, secret.as_deref());
     Ok(())
 }
 
-/// `sha256$…`, `pbkdf2_sha256$…`: what was copied out of a database.
-fn looks_hashed(secret: &str) -> bool {
-    secret.split_once('$').is_some_and(|(scheme, _)| {
-        ["sha256", "pbkdf2_sha256", "pbkdf2_sha1", "argon2", "bcrypt", "bcrypt_sha256", "scrypt"].contains(&scheme)
-    })
-}
-
-async fn rotate_secret(vestibule: &Vestibule, named: &Named, overlap: &str) -> Outcome {
-    let cx = vestibule.context();
-    let overlap =
-        settings::parse_duration(overlap).map_err(|sentence| Failure::Refused(format!("--overlap: {sentence}")))?;
-    let mut app = find(vestibule, &named.client_id).await?;
-    if app.client_type == ClientType::Public {
-        return Err(Failure::Refused("a public application has no client secret".to_owned()));
-    }
-    let secret = PlainToken::new(TokenKind::ClientSecret, &context::random());
-    let expires_at = cx.clock.now() + i64::try_from(overlap.as_secs()).unwrap_or(0);
-    app.previous_secret =
-        app.secret_hash.take().filter(|_| !overlap.is_zero()).map(|hash| PreviousSecret { hash, expires_at });
-    client::set_secret(cx, &mut app, secret.reveal()).map_err(refused)?;
-    let app = update(vestibule, &app).await?;
-    print_with_secret(named.output, &app, Some(secret.reveal()));
-    Ok(())
-}
-
-/// Checks what was given and lays it over the application.
-async fn lay_over(vestibule: &Vestibule, app: &mut Application, details: Details) -> Outcome {
-    let cx = vestibule.context();
-    let refuse = |sentence: String| Failure::Refused(sentence);
-    let scopes: Scope =
-        details.scopes.iter().flat_map(|words| words.split(' ')).filter(|word| !word.is_empty()).collect();
-    let known = limits::known_scopes(&cx.settings);
-    if !scopes.is_within(&known) {
-        return Err(refuse(format!("--scope: this server knows {known}")));
-    }
-    replace_list(&mut app.grant_types, details.grant_types);
-    replace_texts(&mut app.redirect_uris, details.redirect_uris);
-    replace_texts(&mut app.post_logout_redirect_uris, details.post_logout_redirect_uris);
-    replace_texts(&mut app.allowed_origins, details.allowed_origins);
-    if !scopes.is_empty() {
-        app.scopes = scopes;
+/// The flags as the members of an application; what is not given is not among them.
+fn members(details: Details) -> Result<Map<String, Value>, Failure> {
+    let mut members = Map::new();
+    let grants: Vec<String> = details.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect();
+    let scopes = details.scopes.iter().flat_map(|words| words.split_whitespace()).map(str::to_owned).collect();
+    for (name, given) in [
+        ("grant_types", grants),
+        ("redirect_uris", details.redirect_uris),
+        ("post_logout_redirect_uris", details.post_logout_redirect_uris),
+        ("allowed_origins", details.allowed_origins),
+        ("scopes", scopes),
+    ] {
+        match given.as_slice() {
+            [] => {}
+            // One empty text empties the list.
+            [only] if only.is_empty() => {
+                members.insert(name.to_owned(), Value::Array(Vec::new()));
+            }
+            _ => {
+                members.insert(name.to_owned(), given.into());
+            }
+        }
     }
     if let Some(file) = details.jwks {
+        let wrong = |sentence: String| Failure::Refused(format!("--jwks: {sentence}"));
         let text = std::fs::read_to_string(&file)
-            .map_err(|error| refuse(format!("--jwks: cannot read {}: {error}", file.display())))?;
+            .map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
         let keys = serde_json::from_str::<Value>(&text).ok().filter(|set| set["keys"].is_array());
-        app.jwks =
-            Some(keys.ok_or_else(|| refuse("--jwks: is not a JWK set: {\"keys\": […]}".to_owned()))?.to_string());
+        members.insert("jwks".to_owned(), keys.ok_or_else(|| wrong("is not a JWK set: {\"keys\": […]}".to_owned()))?);
     }
-    app.jwks_uri = details.jwks_uri.or(app.jwks_uri.take());
-    if let Some(method) = details.token_endpoint_auth_method {
-        app.token_endpoint_auth_method = Some(method);
+    for (name, given) in [
+        ("jwks_uri", details.jwks_uri),
+        ("token_endpoint_auth_method", details.token_endpoint_auth_method.map(|method| method.as_str().to_owned())),
+        ("owner", details.owner),
+        ("signing_algorithm", details.signing_algorithm),
+    ] {
+        members.extend(given.map(|text| (name.to_owned(), Value::from(text))));
     }
-    if let Some(username) = details.owner {
-        let owner = user::find_by_username(&cx.db, &username).await?;
-        app.owner_id =
-            Some(owner.ok_or_else(|| refuse(format!("--owner: no person has the username `{username}`")))?.id);
+    for (name, given) in
+        [("skip_authorization", details.skip_authorization), ("resource_server", details.resource_server)]
+    {
+        members.extend(given.map(|mark| (name.to_owned(), Value::from(mark))));
     }
-    app.skip_authorization = details.skip_authorization.unwrap_or(app.skip_authorization);
-    app.is_resource_server = details.resource_server.unwrap_or(app.is_resource_server);
-    app.signing_algorithm = details.signing_algorithm.unwrap_or_else(|| app.signing_algorithm.clone());
-    lay_metadata_over(&mut app.metadata, details.metadata)?;
-    registration::check(cx, app).map_err(refused)
+    let metadata = metadata_members(details.metadata)?;
+    if !metadata.is_empty() {
+        members.insert("metadata".to_owned(), metadata.into());
+    }
+    Ok(members)
 }
 
-/// Lays the flags for client metadata over it.
-fn lay_metadata_over(metadata: &mut ClientMetadata, given: Metadata) -> Outcome {
-    if let Some(text) = given.metadata {
-        let wrong = |error: &dyn std::fmt::Display| Failure::Refused(format!("--metadata: {error}"));
-        let mut members = match serde_json::to_value(&*metadata) {
-            Ok(Value::Object(members)) => members,
-            _ => serde_json::Map::new(),
-        };
-        members.extend(serde_json::from_str::<serde_json::Map<String, Value>>(&text).map_err(|error| wrong(&error))?);
-        *metadata = serde_json::from_value(Value::Object(members)).map_err(|error| wrong(&error))?;
+/// The flags for client metadata, laid over `--metadata`.
+fn metadata_members(given: Metadata) -> Result<Map<String, Value>, Failure> {
+    let wrong = |error: serde_json::Error| Failure::Refused(format!("--metadata: {error}"));
+    let mut members: Map<String, Value> =
+        given.metadata.as_deref().map(serde_json::from_str).transpose().map_err(wrong)?.unwrap_or_default();
+    for (name, given) in [
+        ("access_token_format", given.access_token_format.map(serde_json::to_value)),
+        ("pkce", given.pkce.map(serde_json::to_value)),
+        ("subject_type", given.subject_type.map(serde_json::to_value)),
+        ("require_pushed_authorization_requests", given.require_par.map(serde_json::to_value)),
+        ("dpop_bound_access_tokens", given.dpop_bound.map(serde_json::to_value)),
+        ("provider_tokens", given.provider_tokens.map(serde_json::to_value)),
+        ("backchannel_logout_uri", given.backchannel_logout_uri.map(serde_json::to_value)),
+        ("frontchannel_logout_uri", given.frontchannel_logout_uri.map(serde_json::to_value)),
+    ] {
+        if let Some(value) = given {
+            members.insert(name.to_owned(), value.map_err(wrong)?);
+        }
     }
-    metadata.access_token_format = given.access_token_format.or(metadata.access_token_format);
-    metadata.pkce = given.pkce.unwrap_or(metadata.pkce);
-    metadata.subject_type = given.subject_type.unwrap_or(metadata.subject_type);
-    metadata.require_pushed_authorization_requests =
-        given.require_par.unwrap_or(metadata.require_pushed_authorization_requests);
-    metadata.dpop_bound_access_tokens = given.dpop_bound.unwrap_or(metadata.dpop_bound_access_tokens);
-    metadata.provider_tokens = given.provider_tokens.unwrap_or(metadata.provider_tokens);
-    metadata.backchannel_logout_uri = given.backchannel_logout_uri.or(metadata.backchannel_logout_uri.take());
-    metadata.frontchannel_logout_uri = given.frontchannel_logout_uri.or(metadata.frontchannel_logout_uri.take());
-    Ok(())
-}
-
-fn refused(error: vestibule::protocol::OAuthError) -> Failure {
-    Failure::Refused(error.description.into_owned())
-}
-
-fn replace_list<T>(list: &mut Vec<T>, given: Vec<T>) {
-    if !given.is_empty() {
-        *list = given;
-    }
-}
-
-/// As [`replace_list`]; one empty text empties the list.
-fn replace_texts(list: &mut Vec<String>, given: Vec<String>) {
-    match given.as_slice() {
-        [only] if only.is_empty() => list.clear(),
-        _ => replace_list(list, given),
-    }
+    Ok(members)
 }
 
 async fn find(vestibule: &Vestibule, client_id: &str) -> Result<Application, Failure> {
@@ -354,16 +306,8 @@ async fn find(vestibule: &Vestibule, client_id: &str) -> Result<Application, Fai
     })
 }
 
-async fn update(vestibule: &Vestibule, app: &Application) -> Result<Application, Failure> {
-    let cx = vestibule.context();
-    let changed = application::update(&cx.db, app, cx.clock.now()).await?;
-    changed.ok_or_else(|| Failure::Refused("the application was deleted meanwhile".to_owned()))
-}
-
-async fn save(vestibule: &Vestibule, named: &Named, app: &Application, sentence: &str) -> Outcome {
-    let app = update(vestibule, app).await?;
-    print(named.output, &registration::described(&app), || format!("{} {sentence}", app.client_id));
-    Ok(())
+fn done(named: &Named, app: &Application, sentence: &str) {
+    print(named.output, &registration::described(app), || format!("{} {sentence}", app.client_id));
 }
 
 fn print_with_secret(output: Output, app: &Application, secret: Option<&str>) {

@@ -121,3 +121,11 @@ fn line_of_stdin() -> Result<String, Failure> {
     std::io::stdin().read_line(&mut line).map_err(|error| Failure::Refused(format!("cannot read stdin: {error}")))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+/// What was asked for cannot be done, in the words of the rule that says so.
+fn refused(error: vestibule::protocol::OAuthError) -> Failure {
+    match error.cause {
+        None => Failure::Refused(error.description.into_owned()),
+        Some(_) => error.into(),
+    }
+}

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use vestibule::Vestibule;
-use vestibule::context::random;
-use vestibule::store::user::{self, NewUser, User};
+use vestibule::admin::users::described;
+use vestibule::admin::{Actor, users};
+use vestibule::store::user::{self, User};
 
-use super::line_of_stdin;
+use super::{line_of_stdin, refused};
 use crate::outcome::{Failure, Outcome, Output, print};
 
 #[derive(Subcommand)]
@@ -64,13 +65,13 @@ pub struct Named {
 }
 
 pub(super) async fn run(vestibule: &Vestibule, command: UserCommand) -> Outcome {
-    let db = &vestibule.context().db;
+    let (cx, actor) = (vestibule.context(), Actor::operator());
     match command {
         UserCommand::Create(create) => self::create(vestibule, create).await,
         UserCommand::List(output) => list(vestibule, output).await,
         UserCommand::Show(named) => {
             let user = find(vestibule, &named.username).await?;
-            print(named.output, &as_json(&user), || as_text(&user));
+            print(named.output, &described(&user), || as_text(&user));
             Ok(())
         }
         UserCommand::SetPassword { named, password_stdin } => {
@@ -80,57 +81,39 @@ pub(super) async fn run(vestibule: &Vestibule, command: UserCommand) -> Outcome 
                     "give the password on stdin: `… user set-password NAME --password-stdin < FILE`".to_owned(),
                 ));
             }
-            let encoded = hash(vestibule, &line_of_stdin()?).await?;
-            user::set_password(db, user.id, Some(encoded)).await?;
-            done(vestibule, &named, "has a new password").await
+            let user = users::set_password(cx, &actor, user.id, Some(&line_of_stdin()?)).await.map_err(refused)?;
+            done(&named, &user, "has a new password")
         }
         UserCommand::Deactivate(named) => {
             let user = find(vestibule, &named.username).await?;
-            user::set_active(db, user.id, false).await?;
-            done(vestibule, &named, "is deactivated; every token of theirs has ended").await
+            let user = users::set_active(cx, &actor, user.id, false).await.map_err(refused)?;
+            done(&named, &user, "is deactivated; every token of theirs has ended")
         }
         UserCommand::Activate(named) => {
             let user = find(vestibule, &named.username).await?;
-            user::set_active(db, user.id, true).await?;
-            done(vestibule, &named, "is active").await
+            let user = users::set_active(cx, &actor, user.id, true).await.map_err(refused)?;
+            done(&named, &user, "is active")
         }
         UserCommand::Delete(named) => {
             let user = find(vestibule, &named.username).await?;
-            user::delete(db, user.id).await?;
-            print(named.output, &as_json(&user), || format!("{} is deleted", user.username));
-            Ok(())
+            let user = users::delete(cx, &actor, user.id).await.map_err(refused)?;
+            done(&named, &user, "is deleted")
         }
     }
 }
 
 async fn create(vestibule: &Vestibule, create: Create) -> Outcome {
-    let cx = vestibule.context();
-    if create.username.is_empty()
-        || create.username.chars().count() > 150
-        || create.username.chars().any(char::is_control)
-    {
-        return Err(Failure::Refused(
-            "a username has 1 to 150 characters, none of them a control character".to_owned(),
-        ));
+    let mut members = Map::new();
+    members.insert("username".to_owned(), create.username.into());
+    members.insert("is_superuser".to_owned(), create.superuser.into());
+    for (name, given) in [("email", create.email), ("first_name", create.first_name), ("last_name", create.last_name)] {
+        members.extend(given.map(|text| (name.to_owned(), Value::from(text))));
     }
-    let password = match create.password_stdin {
-        true => Some(hash(vestibule, &line_of_stdin()?).await?),
-        false => None,
-    };
-    let new = NewUser {
-        username: create.username.clone(),
-        email: create.email.unwrap_or_default(),
-        // Whoever types this vouches for nothing: only a provider or a confirmation by mail does.
-        email_verified: false,
-        first_name: create.first_name.unwrap_or_default(),
-        last_name: create.last_name.unwrap_or_default(),
-        password,
-        is_superuser: create.superuser,
-        claims: String::new(),
-    };
-    let user = user::create(&cx.db, new, cx.clock.now()).await?;
-    let user = user.ok_or_else(|| Failure::Refused(format!("the username `{}` is taken", create.username)))?;
-    print(create.output, &as_json(&user), || format!("made {} (id {})", user.username, user.id));
+    if create.password_stdin {
+        members.insert("password".to_owned(), line_of_stdin()?.into());
+    }
+    let user = users::create(vestibule.context(), &Actor::operator(), &members).await.map_err(refused)?;
+    print(create.output, &described(&user), || format!("made {} (id {})", user.username, user.id));
     Ok(())
 }
 
@@ -143,7 +126,7 @@ async fn list(vestibule: &Vestibule, output: Output) -> Outcome {
         after = last.id;
         all.extend(page);
     }
-    print(output, &Value::Array(all.iter().map(as_json).collect()), || {
+    print(output, &Value::Array(all.iter().map(described).collect()), || {
         let mut text = String::new();
         for user in &all {
             let state = if user.is_active { "" } else { "  (deactivated)" };
@@ -162,38 +145,13 @@ async fn find(vestibule: &Vestibule, username: &str) -> Result<User, Failure> {
 }
 
 /// Shows the person as they are now.
-async fn done(vestibule: &Vestibule, named: &Named, sentence: &str) -> Outcome {
-    let user = find(vestibule, &named.username).await?;
-    print(named.output, &as_json(&user), || format!("{} {sentence}", user.username));
+fn done(named: &Named, user: &User, sentence: &str) -> Outcome {
+    print(named.output, &described(user), || format!("{} {sentence}", user.username));
     Ok(())
 }
 
-async fn hash(vestibule: &Vestibule, password: &str) -> Result<String, Failure> {
-    if password.is_empty() {
-        return Err(Failure::Refused("the password on stdin is empty".to_owned()));
-    }
-    vestibule.context().hasher.hash(password, random()).await.map_err(|error| Failure::Refused(error.to_string()))
-}
-
-fn as_json(user: &User) -> Value {
-    json!({
-        "id": user.id,
-        "username": user.username,
-        "email": user.email,
-        "email_verified": user.email_verified,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "is_active": user.is_active,
-        "is_staff": user.is_staff,
-        "is_superuser": user.is_superuser,
-        "has_password": user.has_password(),
-        "date_joined": user.date_joined,
-        "last_login": user.last_login,
-    })
-}
-
 fn as_text(user: &User) -> String {
-    let Value::Object(members) = as_json(user) else { return String::new() };
+    let Value::Object(members) = described(user) else { return String::new() };
     members.iter().fold(String::new(), |mut text, (name, value)| {
         let _ = writeln!(text, "{name:<16}{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         text

@@ -42,6 +42,10 @@ pub(super) async fn gate(State(cx): State<Ctx>, request: Request, next: Next) ->
         Ok(actor) => actor,
         Err(error) => return ApiError(error).into_response(),
     };
+    // No name holds a NUL, and PostgreSQL refuses to look for one.
+    if parts.uri.path_and_query().is_some_and(|what| what.as_str().contains("%00")) {
+        return ApiError(OAuthError::invalid_request("The address holds a NUL.")).into_response();
+    }
     let body = match bounded(&cx, &parts.headers, body).await {
         Ok(body) => body,
         Err(error) => return ApiError(error).into_response(),

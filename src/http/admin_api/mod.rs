@@ -9,13 +9,14 @@
 mod applications;
 mod dashboard;
 mod gate;
+mod users;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
@@ -33,6 +34,13 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ),
         ("/admin/api/applications/{client_id}/{act}", post(applications::act)),
         ("/admin/api/dashboard", get(dashboard::dashboard)),
+        ("/admin/api/users", get(users::list).post(users::create)),
+        ("/admin/api/users/{id}", get(users::one).patch(users::change).delete(users::delete)),
+        ("/admin/api/users/{id}/sessions", get(users::sessions)),
+        ("/admin/api/users/{id}/sessions/{session_id}", delete(users::end_session)),
+        ("/admin/api/users/{id}/associations", get(users::associations)),
+        ("/admin/api/users/{id}/associations/{association_id}", delete(users::disconnect)),
+        ("/admin/api/users/{id}/{act}", post(users::act)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()
@@ -90,5 +98,10 @@ fn members(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Ok(Map::new());
     }
     let wrong = |error| OAuthError::invalid_request("The body must be one JSON object.").with_cause(error);
-    Ok(serde_json::from_slice(body).map_err(wrong)?)
+    let members: Map<String, Value> = serde_json::from_slice(body).map_err(wrong)?;
+    // PostgreSQL holds no such text.
+    if Value::from(members.clone()).to_string().contains("\\u0000") {
+        return Err(OAuthError::invalid_request("The body holds a NUL.").into());
+    }
+    Ok(members)
 }

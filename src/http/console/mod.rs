@@ -5,6 +5,7 @@
 mod applications;
 mod chart;
 pub(super) mod dashboard;
+mod users;
 mod view;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
@@ -28,6 +29,10 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/applications/new", get(applications::new).post(applications::create)),
         ("/admin/applications/{client_id}", get(applications::show)),
         ("/admin/applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
+        ("/admin/users", get(users::list)),
+        ("/admin/users/new", get(users::new).post(users::create)),
+        ("/admin/users/{id}", get(users::show)),
+        ("/admin/users/{id}/{act}", get(users::ask).post(users::act)),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod applications;
 mod dashboard;
 mod idempotency;
+mod users;
 
 use serde_json::Value;
 use vestibule::protocol::GrantType::{ClientCredentials, Password};
