@@ -10,7 +10,7 @@ use crate::hooks::{self, EventData, EventKind, Person};
 use crate::identity::disconnect::{self, Disconnected};
 use crate::identity::link::{self, Arrival, Arrived, Linked};
 use crate::identity::waiting::{self, Waiting};
-use crate::store::association;
+use crate::store::association::{self, Association};
 use crate::store::user::{self, User};
 use crate::upstream::{Identified, Provider};
 
@@ -86,16 +86,21 @@ pub async fn disconnect(
         && let Some(user) = user::find(&cx.db, user_id).await?
     {
         for association in before {
-            let data = EventData {
-                user: Person::from(&user),
-                backend: backend.to_owned(),
-                uid: Some(association.uid),
-                association_id: association.id,
-            };
-            hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
+            tell_disconnected(cx, &user, association).await;
         }
     }
     Ok(done)
+}
+
+/// Tells hooks that an association is gone.
+pub async fn tell_disconnected(cx: &Context, user: &User, association: Association) {
+    let data = EventData {
+        user: Person::from(user),
+        backend: association.provider,
+        uid: Some(association.uid),
+        association_id: association.id,
+    };
+    hooks::tell(cx, &[EventKind::AssociationDeleted], data).await;
 }
 
 /// Ends the waiting of a sign-in whose address is proven. The hooks are asked again: now there is an address.

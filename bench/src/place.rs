@@ -311,6 +311,7 @@ async fn bare_postgres(pool: &PgPool, row: Row, end: Instant) -> usize {
                     .bind(refresh.unwrap_or(NOW + 36_000))
                     .bind(None::<String>)
                     .bind(None::<String>)
+                    .bind("q8Zr2kVd")
             }
         };
         insert.execute(pool).await.unwrap();
@@ -346,7 +347,8 @@ fn bare_sqlite(path: &std::path::Path, row: Row, time: Duration) -> f64 {
                 NOW,
                 refresh.unwrap_or(NOW + 36_000),
                 None::<String>,
-                None::<String>
+                None::<String>,
+                "q8Zr2kVd"
             ]),
         };
         done.unwrap();

@@ -6,12 +6,16 @@
 
 mod actor;
 pub mod applications;
+pub mod associations;
+pub mod tokens;
 
 pub use actor::{Actor, Area, Permission, Via};
 
+use std::collections::BTreeSet;
+
 use vestibule_protocol::OAuthError;
 
-use crate::store;
+use crate::store::{self, Tx, user};
 
 /// What a transaction gives that may decide against what was asked.
 type Decided<T> = store::Result<Result<T, OAuthError>>;
@@ -19,4 +23,17 @@ type Decided<T> = store::Result<Result<T, OAuthError>>;
 /// There is nothing of this kind under this name.
 fn not_found(sentence: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
     OAuthError::invalid_request(sentence).with_status(404)
+}
+
+/// Goes on only if the actor may act on the accounts of all these people: on those of staff and superusers a superuser alone.
+async fn must_be_over_all(tx: &mut Tx<'_>, actor: &Actor, people: BTreeSet<i64>) -> Decided<()> {
+    for id in people {
+        let is_staff = user::find_in(tx, id).await?.is_some_and(|user| user.is_staff || user.is_superuser);
+        if is_staff
+            && let Err(refused) = actor.must_be_superuser("Only a superuser acts on the accounts of staff.")
+        {
+            return Ok(Err(refused));
+        }
+    }
+    Ok(Ok(()))
 }

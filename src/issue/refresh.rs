@@ -76,6 +76,7 @@ pub async fn refresh(
         must_be_bound: application.metadata.dpop_bound_access_tokens,
         wanted,
         access: access.digest(),
+        access_hint: access.hint(),
         refresh: refresh_token.as_ref().map(PlainToken::digest),
         access_ttl: access_ttl(cx),
         refresh_ttl: refresh_ttl(cx),
@@ -161,6 +162,7 @@ struct Attempt {
     must_be_bound: bool,
     wanted: Refresh,
     access: TokenDigest,
+    access_hint: String,
     /// `None`: the presented one stays in use.
     refresh: Option<TokenDigest>,
     access_ttl: i64,
@@ -240,6 +242,7 @@ impl Attempt {
             created_at: self.now,
             context: context.clone(),
             session: token.session.clone(),
+            access_hint: self.access_hint,
         };
         token::insert_in(tx, new).await?;
         Ok(Rotation::Next(Box::new(Successor {

@@ -16,6 +16,7 @@ mod db;
 pub mod device_code;
 pub mod expired;
 pub mod hook_notice;
+pub mod grant_list;
 pub mod idempotency;
 pub mod logout_notice;
 pub mod migrate;
@@ -27,6 +28,7 @@ pub mod session;
 pub mod signing_key;
 mod sqlite;
 pub mod token;
+pub mod token_list;
 pub mod user;
 mod watch;
 

@@ -278,6 +278,13 @@ pub async fn set_active(db: &Db, id: i64, active: bool) -> Result<bool> {
     .await
 }
 
+/// Ends everything that was issued to this person: tokens, codes and browser sessions. `false`: no such person.
+pub async fn end_all(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    tx.changed(Change::User(id));
+    let sql = "UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1";
+    tx.execute(sql, args![id]).await.map(|count| count > 0)
+}
+
 /// Deletes a person with all tokens and associations. `false`: no such person.
 pub async fn delete(db: &Db, id: i64) -> Result<bool> {
     db.write(move |tx| {
