@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
 
 use super::actor::{Actor, Area};
-use super::{must_be_over_all, not_found};
+use super::{must_be_over, not_found};
 use crate::context::{Context, Ctx};
 use crate::entrance;
 use crate::store::association::{self, Association};
@@ -18,6 +18,17 @@ use crate::store::user::User;
 pub async fn find(cx: &Context, actor: &Actor, id: i64) -> Result<(Association, User), OAuthError> {
     actor.must_see(Area::Associations)?;
     association::find_by_id(&cx.db, id).await?.ok_or_else(gone)
+}
+
+/// As [`find`], for whoever may take it away.
+///
+/// # Errors
+/// 404 where there is none, 403 for whoever may not.
+pub async fn find_to_disconnect(cx: &Context, actor: &Actor, id: i64) -> Result<(Association, User), OAuthError> {
+    actor.must_change(Area::Associations)?;
+    let found = association::find_by_id(&cx.db, id).await?.ok_or_else(gone)?;
+    must_be_over(actor, &found.1)?;
+    Ok(found)
 }
 
 /// What is kept of the provider's answer, without what could be a secret: tokens are sealed elsewhere, but an operator may have
@@ -39,7 +50,7 @@ pub async fn disconnect(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAuthErr
     let gone_now = cx.db.write(move |tx| {
         Box::pin(async move {
             let Some((own, user)) = association::find_by_id_in(tx, id).await? else { return Ok(Err(gone())) };
-            if let Err(refused) = must_be_over_all(tx, &actor, [user.id].into()).await? {
+            if let Err(refused) = must_be_over(&actor, &user) {
                 return Ok(Err(refused));
             }
             association::delete(tx, own.id, user.id).await?;

@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 
 use vestibule_protocol::OAuthError;
 
-use crate::store::{self, Tx, user};
+use crate::store::user::{self, User};
+use crate::store::{self, Tx};
 
 /// What a transaction gives that may decide against what was asked.
 type Decided<T> = store::Result<Result<T, OAuthError>>;
@@ -25,12 +26,19 @@ fn not_found(sentence: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError 
     OAuthError::invalid_request(sentence).with_status(404)
 }
 
-/// Goes on only if the actor may act on the accounts of all these people: on those of staff and superusers a superuser alone.
+/// Goes on only if the actor may act on this person's account: on that of staff or of a superuser a superuser alone.
+fn must_be_over(actor: &Actor, user: &User) -> Result<(), OAuthError> {
+    match user.is_staff || user.is_superuser {
+        true => actor.must_be_superuser("Only a superuser acts on the accounts of staff."),
+        false => Ok(()),
+    }
+}
+
+/// As [`must_be_over`], for all of these people.
 async fn must_be_over_all(tx: &mut Tx<'_>, actor: &Actor, people: BTreeSet<i64>) -> Decided<()> {
     for id in people {
-        let is_staff = user::find_in(tx, id).await?.is_some_and(|user| user.is_staff || user.is_superuser);
-        if is_staff
-            && let Err(refused) = actor.must_be_superuser("Only a superuser acts on the accounts of staff.")
+        if let Some(user) = user::find_in(tx, id).await?
+            && let Err(refused) = must_be_over(actor, &user)
         {
             return Ok(Err(refused));
         }

@@ -277,3 +277,12 @@ fn must_be_some(count: usize) -> Result<(), OAuthError> {
 fn gone() -> OAuthError {
     not_found("There is no such token; one that has expired is removed.")
 }
+
+/// A code's digest as it is named in lists: 64 hexadecimal digits.
+pub fn digest_of(text: &str) -> Option<TokenDigest> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = (0..32).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect();
+    TokenDigest::from_bytes(&bytes?)
+}

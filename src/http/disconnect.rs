@@ -9,7 +9,7 @@ use super::account::signed_in;
 use super::destination::{CONNECTIONS, Outcome, destination};
 use super::setback::{Kind, Setback};
 use super::visitor::{Form, see_other};
-use crate::admin::{Actor, Area, associations};
+use crate::admin::{Actor, associations};
 use crate::context::{Context, Ctx};
 use crate::entrance;
 use crate::identity::disconnect::{self, Disconnected};
@@ -76,11 +76,7 @@ pub(super) async fn carry_out(
 /// # Errors
 /// As [`carry_out`], and what `admin` says.
 pub(super) async fn as_staff(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAuthError> {
-    actor.must_change(Area::Associations)?;
-    let (own, user) = associations::find(cx, actor, id).await?;
-    if user.is_staff || user.is_superuser {
-        actor.must_be_superuser("Only a superuser acts on the accounts of staff.")?;
-    }
+    let (own, _) = associations::find_to_disconnect(cx, actor, id).await?;
     if let Some(provider) =
         cx.upstream.provider(&own.provider).filter(|provider| provider.policy.revoke_tokens_on_disconnect)
     {

@@ -83,7 +83,8 @@ pub async fn codes(db: &Db, filter: Filter, limit: i64, now: i64) -> Result<Vec<
 
 /// Devices that have no tokens yet, the youngest first, at most `limit`.
 pub async fn device_codes(db: &Db, filter: Filter, limit: i64, now: i64) -> Result<Vec<WaitingCode>> {
-    let sql = "SELECT c.digest, c.application_id, a.client_id, c.user_id, u.username, c.scope, c.is_approved, c.expires_at
+    let sql =
+        "SELECT c.digest, c.application_id, a.client_id, c.user_id, u.username, c.scope, c.is_approved, c.expires_at
                  FROM (SELECT * FROM vestibule_device_code WHERE expires_at > $2 ORDER BY expires_at DESC LIMIT $3) c
                  JOIN vestibule_application a ON a.id = c.application_id LEFT JOIN vestibule_user u ON u.id = c.user_id
                 WHERE c.consumed_at IS NULL

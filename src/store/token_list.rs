@@ -215,12 +215,7 @@ pub async fn find_by_digest(db: &Db, digest: TokenDigest) -> Result<Option<i64>>
 
 /// How many live rows there are of this person, of this application, or of this person at this application, among the
 /// youngest [`WINDOW`]; and whether there are older ones.
-pub async fn count_live(
-    db: &Db,
-    user_id: Option<i64>,
-    application_id: Option<i64>,
-    now: i64,
-) -> Result<(i64, bool)> {
+pub async fn count_live(db: &Db, user_id: Option<i64>, application_id: Option<i64>, now: i64) -> Result<(i64, bool)> {
     macro_rules! count {
         ($more:literal) => {
             concat!(

@@ -7,14 +7,17 @@
 //! Not here: what may be done and what is noted of it (`admin`).
 
 mod applications;
+mod associations;
 mod gate;
+mod grants;
+mod tokens;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
@@ -31,6 +34,16 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
             get(applications::one).patch(applications::change).delete(applications::delete),
         ),
         ("/admin/api/applications/{client_id}/{act}", post(applications::act)),
+        ("/admin/api/tokens", get(tokens::list)),
+        ("/admin/api/tokens/find", post(tokens::find)),
+        ("/admin/api/tokens/revoke", post(tokens::revoke)),
+        ("/admin/api/tokens/{id}", get(tokens::one)),
+        ("/admin/api/grants", get(grants::list)),
+        ("/admin/api/grants/{digest}", delete(grants::remove)),
+        ("/admin/api/consents", get(grants::consents)),
+        ("/admin/api/consents/{id}", delete(grants::withdraw)),
+        ("/admin/api/associations", get(associations::list)),
+        ("/admin/api/associations/{id}", get(associations::one).delete(associations::disconnect)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()
@@ -48,11 +61,31 @@ struct Listing {
     q: String,
     /// In which state.
     state: String,
+    /// Of the person with this username.
+    user: String,
+    /// Of the application with this client id.
+    client_id: String,
+    /// With this word of a scope.
+    scope: String,
+    /// Of this provider.
+    provider: String,
+    /// With this identifier at a provider.
+    uid: String,
 }
 
 impl Default for Listing {
     fn default() -> Self {
-        Self { before: None, limit: 50, q: String::new(), state: String::new() }
+        Self {
+            before: None,
+            limit: 50,
+            q: String::new(),
+            state: String::new(),
+            user: String::new(),
+            client_id: String::new(),
+            scope: String::new(),
+            provider: String::new(),
+            uid: String::new(),
+        }
     }
 }
 
