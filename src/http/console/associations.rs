@@ -30,6 +30,8 @@ pub(super) async fn list(State(cx): State<Ctx>, staff: Staff) -> Response {
     };
     let mut all: Vec<(Association, User)> = match read.await {
         Ok(all) => all,
+        // Nobody of that name has anything.
+        Err(error) if error.status() == 404 => Vec::new(),
         Err(error) => return staff.refuse(&cx, error),
     };
     let (first_url, next_url) = staff.pages(&mut all, |(own, _)| own.id);

@@ -40,6 +40,12 @@ pub(super) async fn list(State(cx): State<Ctx>, staff: Staff) -> Response {
     };
     let mut table = match read.await {
         Ok(table) => table,
+        // Nobody of that name has anything.
+        Err(error) if error.status() == 404 => match kind {
+            "codes" => codes(&[], "console_codes"),
+            "devices" => codes(&[], "console_device_codes"),
+            _ => consents(&[]),
+        },
         Err(error) => return staff.refuse(&cx, error),
     };
     table.bulk = staff.actor.changes(Area::Tokens).then(|| match kind {

@@ -29,6 +29,8 @@ pub(super) async fn list(State(cx): State<Ctx>, staff: Staff) -> Response {
     };
     let (rows, next) = match read.await {
         Ok(page) => page,
+        // Nobody of that name has anything.
+        Err(error) if error.status() == 404 => (Vec::new(), None),
         Err(error) => return staff.refuse(&cx, error),
     };
     let may_change = staff.actor.changes(Area::Tokens);

@@ -2,7 +2,9 @@
 //! and as nobody. What a real browser makes of it is in `browser`.
 
 mod applications;
+mod associations;
 mod idempotency;
+mod tokens;
 
 use serde_json::Value;
 use vestibule::protocol::GrantType::{ClientCredentials, Password};
