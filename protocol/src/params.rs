@@ -12,8 +12,8 @@ use crate::error::OAuthError;
 /// Parameters that clients of the Django stack send as a JSON number; all others are texts.
 const INTEGERS: [&str; 1] = ["association_id"];
 
-/// Parameters that may be sent several times (RFC 8707 §2, RFC 8693 §2.1), and the check boxes of our own form.
-const REPEATABLE: [&str; 3] = ["resource", "audience", "grant_types"];
+/// Parameters that may be sent several times (RFC 8707 §2, RFC 8693 §2.1), and the check boxes of our own forms.
+const REPEATABLE: [&str; 4] = ["resource", "audience", "grant_types", "chosen"];
 
 /// The parameters of one request. `Debug` shows their names only.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -49,8 +49,8 @@ pub(super) async fn list(State(cx): State<Ctx>, staff: Staff) -> Response {
         Err(error) => return staff.refuse(&cx, error),
     };
     table.bulk = staff.actor.changes(Area::Tokens).then(|| match kind {
-        "consents" => Bulk { action: format!("{LIST}withdraw"), name: "id", label: "console_consents_withdraw" },
-        _ => Bulk { action: format!("{LIST}delete"), name: "id", label: "console_codes_delete" },
+        "consents" => Bulk { action: format!("{LIST}withdraw"), name: "chosen", label: "console_consents_withdraw" },
+        _ => Bulk { action: format!("{LIST}delete"), name: "chosen", label: "console_codes_delete" },
     });
     let kinds = vec![
         Choice::new("consents", "console_consents"),
@@ -124,7 +124,7 @@ fn consents(all: &[ListedConsent]) -> Table {
 /// Asks whether to withdraw or delete what was chosen, and does it.
 pub(super) async fn act(State(cx): State<Ctx>, Path(act): Path<String>, form: StaffForm) -> Response {
     let StaffForm { staff, params } = form;
-    let ids: Vec<String> = params.all("id").map(str::to_owned).collect();
+    let ids: Vec<String> = params.all("chosen").map(str::to_owned).collect();
     let is_sure = params.get("confirm").is_some();
     let done = match act.as_str() {
         "withdraw" if is_sure => {
@@ -163,7 +163,7 @@ pub(super) async fn act(State(cx): State<Ctx>, Path(act): Path<String>, form: St
                 heading: Some(text(&cx, &language, "console_grants_count", &[("count", &count)])),
                 sentence,
                 action: format!("{LIST}{act}"),
-                fields: ids.into_iter().map(|id| ("id", id)).collect(),
+                fields: ids.into_iter().map(|id| ("chosen", id)).collect(),
                 button,
                 back_url: LIST.to_owned(),
             };

@@ -66,7 +66,7 @@ pub(super) async fn list(State(cx): State<Ctx>, staff: Staff) -> Response {
         table: Table {
             bulk: may_change.then(|| Bulk {
                 action: format!("{LIST}revoke"),
-                name: "id",
+                name: "chosen",
                 label: "console_tokens_revoke_chosen",
             }),
             first_url: (staff.before() != i64::MAX).then(|| staff.here_with("before", None)),
@@ -194,7 +194,7 @@ async fn detail(cx: &Context, staff: &Staff, token: &Listed) -> Response {
     shown.extend(context.actor.map(|actor| fact("console_acts_for", Cell::block(format!("{actor:#}")))));
     let may_change = staff.actor.changes(Area::Tokens);
     let revoke = || Act {
-        fields: vec![("id", token.id.to_string())],
+        fields: vec![("chosen", token.id.to_string())],
         ..Act::post("console_token_revoke", format!("{LIST}revoke"))
     };
     let view = Detail {
@@ -257,7 +257,7 @@ pub(super) async fn find(State(cx): State<Ctx>, form: StaffForm) -> Response {
 /// Asks whether to end the chosen sign-ins, and ends them.
 pub(super) async fn revoke_chosen(State(cx): State<Ctx>, form: StaffForm) -> Response {
     let StaffForm { staff, params } = form;
-    let ids: Vec<i64> = params.all("id").filter_map(|id| id.parse().ok()).collect();
+    let ids: Vec<i64> = params.all("chosen").filter_map(|id| id.parse().ok()).collect();
     if params.get("confirm").is_some() {
         return match tokens::revoke(&cx, &staff.actor, ids).await {
             Ok(_) => see_other(&format!("{LIST}?did=revoke")),
@@ -276,7 +276,7 @@ pub(super) async fn revoke_chosen(State(cx): State<Ctx>, form: StaffForm) -> Res
         heading: Some(text(&cx, &language_of(&cx, &staff.visitor), "console_tokens_count", &[("count", &count)])),
         sentence: "console_tokens_revoke_sentence",
         action: format!("{LIST}revoke"),
-        fields: ids.iter().map(|id| ("id", id.to_string())).collect(),
+        fields: ids.iter().map(|id| ("chosen", id.to_string())).collect(),
         button: "console_token_revoke",
         back_url: LIST.to_owned(),
     };

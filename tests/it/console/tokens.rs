@@ -31,7 +31,7 @@ on_both_databases! {
         let list = page(&root, &format!("/admin/tokens/?q={beginning}")).await;
 
         assert!(!list.text.contains(&token) && list.text.contains(&token[4..12]), "{list:?}");
-        assert_eq!(list.text.matches("name=\"id\"").count(), 1);
+        assert_eq!(list.text.matches("name=\"chosen\"").count(), 1);
         let url = list.link(&token[4..12]);
         let shown = page(&root, &url).await;
         assert!(shown.text.contains("live") && shown.text.contains("spent") && shown.text.contains("ada"), "{shown:?}");
@@ -57,7 +57,7 @@ on_both_databases! {
         let id = url.trim_matches('/').rsplit('/').next().unwrap();
         assert_eq!(noted(&t).await, [format!("root console token.revoke {id}")]);
         let answer = page(&root, "/admin/tokens/?state=revoked").await;
-        assert_eq!(answer.text.matches("name=\"id\"").count(), 2);
+        assert_eq!(answer.text.matches("name=\"chosen\"").count(), 2);
         assert!(page(&root, "/admin/tokens/?user=nobody").await.text.contains("no such token"));
         assert_eq!(root.open("/admin/tokens/999999/").await.status, 404);
         assert_eq!(root.open("/admin/tokens/x/").await.status, 404);
@@ -160,7 +160,7 @@ on_both_databases! {
         end("?user=ada", "3 live").await;
         assert_eq!(left(tokens).await, [false, false, true]);
         let tokens = all().await;
-        end(&format!("?client_id={}", one.client_id), "3 live").await;
+        end(&format!("?client_id={}", one.client_id), "4 live").await;
         assert_eq!(left(tokens).await, [false, true, false]);
         assert_eq!(noted(&t).await, [
             format!("root console token.revoke_all {}", one.client_id),
@@ -201,21 +201,21 @@ on_both_databases! {
         let begun = t.call("device-authorization", &device_app, &[("scope", "read")]).await;
 
         let codes = page(&root, "/admin/tokens/grants/?kind=codes&user=ada").await;
-        let question = root.submit(&form_to(&codes, "delete"), &[("id", &id_on(&codes))]).await;
+        let question = root.submit(&form_to(&codes, "delete"), &[("chosen", &id_on(&codes))]).await;
         assert!(question.text.contains("Nothing can be made of them"), "{question:?}");
         let deleted = root.submit(&form_to(&question, "delete"), &[]).await;
         assert!(deleted.text.contains("codes are deleted") && deleted.text.contains("No such code"), "{deleted:?}");
         assert_eq!(crate::authorize::redeem(&t, &app, &code).await.outcome(), "400 invalid_grant");
 
         let devices = page(&root, &format!("/admin/tokens/grants/?kind=devices&client_id={}", device_app.client_id)).await;
-        let question = root.submit(&form_to(&devices, "delete"), &[("id", &id_on(&devices))]).await;
+        let question = root.submit(&form_to(&devices, "delete"), &[("chosen", &id_on(&devices))]).await;
         root.submit(&form_to(&question, "delete"), &[]).await;
         let poll = [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", &begun.field("device_code"))];
         assert_eq!(t.call("token", &device_app, &poll).await.status, 400);
 
         let token = crate::authorize::redeem(&t, &app, &ada.code(&app, "ada", &[("scope", "read")]).await).await.access_token();
         let consents = page(&root, "/admin/tokens/grants/?user=ada").await;
-        let question = root.submit(&form_to(&consents, "withdraw"), &[("id", &id_on(&consents))]).await;
+        let question = root.submit(&form_to(&consents, "withdraw"), &[("chosen", &id_on(&consents))]).await;
         assert!(t.accepts(&token).await);
         let done = root.submit(&form_to(&question, "withdraw"), &[]).await;
         assert!(done.text.contains("consents are withdrawn"), "{done:?}");
@@ -230,7 +230,7 @@ on_both_databases! {
 /// What choosing the only row of a list sends.
 fn id_on(answer: &crate::harness::Answer) -> String {
     let found: Vec<&str> =
-        answer.text.split("name=\"id\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        answer.text.split("name=\"chosen\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(found.len(), 1, "{answer:?}");
     found[0].to_owned()
 }
@@ -252,23 +252,23 @@ on_both_databases! {
             assert_eq!(nobody.get(path).await.status, 303, "{path}");
         }
         let list = page(&viewer, "/admin/tokens/?user=ada").await;
-        assert!(!list.text.contains("name=\"id\"") && !list.text.contains("Revoke all"), "{list:?}");
+        assert!(!list.text.contains("name=\"chosen\"") && !list.text.contains("Revoke all"), "{list:?}");
         assert_eq!(viewer.open("/admin/tokens/revoke-all?user=ada").await.status, 403);
         let form = viewer.get("/account/sessions").await.form();
         for (act, fields) in [
-            ("revoke", &[("id", "1"), ("confirm", "1")][..]),
-            ("revoke", &[("id", "1")]),
+            ("revoke", &[("chosen", "1"), ("confirm", "1")][..]),
+            ("revoke", &[("chosen", "1")]),
             ("revoke-all", &[("user", "ada")]),
-            ("grants/withdraw", &[("id", "1"), ("confirm", "1")]),
-            ("grants/delete", &[("id", "1")]),
+            ("grants/withdraw", &[("chosen", "1"), ("confirm", "1")]),
+            ("grants/delete", &[("chosen", "1")]),
         ] {
             let form = crate::harness::guest::Form { action: format!("/admin/tokens/{act}"), ..form.clone() };
             assert_eq!(viewer.submit_only(&form, fields).await.status, 403, "{act}");
         }
         // Staff end nothing of a superuser's, not even beside somebody else's.
         let rows = page(&clerk, "/admin/tokens/").await;
-        let ids: Vec<String> = rows.text.split("name=\"id\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
-        let question = clerk.submit(&form_to(&rows, "revoke"), &ids.iter().map(|id| ("id", id.as_str())).collect::<Vec<_>>()).await;
+        let ids: Vec<String> = rows.text.split("name=\"chosen\" value=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+        let question = clerk.submit(&form_to(&rows, "revoke"), &ids.iter().map(|id| ("chosen", id.as_str())).collect::<Vec<_>>()).await;
         assert_eq!(clerk.submit_only(&form_to(&question, "revoke"), &[]).await.status, 403);
         let question = page(&clerk, "/admin/tokens/revoke-all?user=root").await;
         assert_eq!(clerk.submit_only(&form_to(&question, "revoke-all"), &[]).await.status, 403);
