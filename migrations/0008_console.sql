@@ -20,6 +20,15 @@ CREATE INDEX vestibule_application_owner ON vestibule_application (owner_id);
 -- The tokens of an application in the order of their numbers: a page of them is one range.
 DROP INDEX vestibule_token_application;
 CREATE INDEX vestibule_token_application ON vestibule_token (application_id, id);
+-- A person's likewise; what they have at one application is found among it.
+DROP INDEX vestibule_token_user;
+CREATE INDEX vestibule_token_user ON vestibule_token (user_id, id) WHERE user_id IS NOT NULL;
+DROP INDEX vestibule_consent_application;
+CREATE INDEX vestibule_consent_application ON vestibule_consent (application_id, id);
+DROP INDEX vestibule_association_user;
+CREATE INDEX vestibule_association_user ON vestibule_association (user_id, id);
+CREATE INDEX vestibule_association_provider ON vestibule_association (provider, id);
+CREATE INDEX vestibule_association_uid ON vestibule_association (uid);
 -- The first characters of the access token behind its prefix: by them somebody finds the row of one that leaked.
 ALTER TABLE vestibule_token ADD COLUMN access_hint TEXT NOT NULL DEFAULT '';
 

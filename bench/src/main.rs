@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that meets what it did not expect is none")]
 
 mod bound;
+mod lists;
 mod load;
 mod once;
 mod place;
@@ -39,7 +40,21 @@ fn main() {
         false => Effort { turn: Duration::from_millis(1500), turns: 3 },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(run(effort, only));
+    match arguments.iter().any(|argument| argument == "--lists") {
+        true => runtime.block_on(run_lists(effort)),
+        false => runtime.block_on(run(effort, only)),
+    }
+}
+
+/// The lists of the admin API, alone: a million rows take their time.
+async fn run_lists(effort: Effort) {
+    println!("{}\n", place::machine());
+    let provider = provider::start().await;
+    for place in [Place::sqlite(), Place::postgres()] {
+        println!("## {}\n", place.name);
+        lists::measure(&place, &provider, effort).await;
+        println!();
+    }
 }
 
 /// `only`: the paths with this in their name.

@@ -238,6 +238,15 @@ impl Server {
         serde_json::from_str(&self.body(request).await).unwrap()
     }
 
+    /// Whether there is something at this path.
+    pub async fn has(&self, path: &str, headers: &str) -> bool {
+        let mut socket = TcpStream::connect(&self.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut socket, load::get(path, headers).as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        tokio::io::AsyncReadExt::read_exact(&mut socket, &mut status).await.unwrap();
+        &status == b"HTTP/1.1 200"
+    }
+
     /// The body of a GET.
     pub async fn get(&self, path: &str, headers: &str) -> String {
         self.body(&load::get(path, headers)).await
@@ -311,6 +320,7 @@ async fn bare_postgres(pool: &PgPool, row: Row, end: Instant) -> usize {
                     .bind(refresh.unwrap_or(NOW + 36_000))
                     .bind(None::<String>)
                     .bind(None::<String>)
+                    .bind("q8Zr2kVd")
             }
         };
         insert.execute(pool).await.unwrap();
@@ -346,7 +356,8 @@ fn bare_sqlite(path: &std::path::Path, row: Row, time: Duration) -> f64 {
                 NOW,
                 refresh.unwrap_or(NOW + 36_000),
                 None::<String>,
-                None::<String>
+                None::<String>,
+                "q8Zr2kVd"
             ]),
         };
         done.unwrap();

@@ -13,7 +13,7 @@ use crate::error::OAuthError;
 const INTEGERS: [&str; 1] = ["association_id"];
 
 /// Parameters that may be sent several times (RFC 8707 §2, RFC 8693 §2.1), and the check boxes of our own forms.
-const REPEATABLE: [&str; 4] = ["resource", "audience", "grant_types", "permissions"];
+const REPEATABLE: [&str; 5] = ["resource", "audience", "grant_types", "permissions", "chosen"];
 
 /// The parameters of one request. `Debug` shows their names only.
 #[derive(Clone, Default, PartialEq, Eq)]

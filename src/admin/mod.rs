@@ -6,14 +6,19 @@
 
 mod actor;
 pub mod applications;
+pub mod associations;
+pub mod tokens;
 pub mod users;
 
 pub use actor::{Actor, Area, Permission, Via};
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use vestibule_protocol::OAuthError;
 
-use crate::store;
+use crate::store::user::{self, User};
+use crate::store::{self, Tx};
 
 /// What a transaction gives that may decide against what was asked.
 type Decided<T> = store::Result<Result<T, OAuthError>>;
@@ -31,4 +36,24 @@ fn difference(before: &Value, after: &Value) -> Value {
 /// There is nothing of this kind under this name.
 fn not_found(sentence: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
     OAuthError::invalid_request(sentence).with_status(404)
+}
+
+/// Goes on only if the actor may act on this person's account: on that of staff or of a superuser a superuser alone.
+fn must_be_over(actor: &Actor, user: &User) -> Result<(), OAuthError> {
+    match user.is_staff || user.is_superuser {
+        true => actor.must_be_superuser("Only a superuser acts on the accounts of staff."),
+        false => Ok(()),
+    }
+}
+
+/// As [`must_be_over`], for all of these people.
+async fn must_be_over_all(tx: &mut Tx<'_>, actor: &Actor, people: BTreeSet<i64>) -> Decided<()> {
+    for id in people {
+        if let Some(user) = user::find_in(tx, id).await?
+            && let Err(refused) = must_be_over(actor, &user)
+        {
+            return Ok(Err(refused));
+        }
+    }
+    Ok(Ok(()))
 }

@@ -9,13 +9,11 @@ use serde_json::{Map, Value, json};
 use vestibule_protocol::{ErrorCode, OAuthError};
 
 use super::actor::{Actor, Area, Permission};
-use super::{Decided, difference, not_found};
+use super::{Decided, associations, difference, not_found};
 use crate::claims;
 use crate::context::{Context, Ctx, random};
-use crate::entrance;
 use crate::identity::sign_in::hash_error;
 use crate::logout;
-use crate::store::association::{self, Association};
 use crate::store::user::{self, NewUser, User};
 use crate::store::{self, BoxFuture, Tx, audit, session};
 
@@ -288,7 +286,7 @@ pub async fn end_sessions(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAuthE
 pub async fn end_everything(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAuthError> {
     let change = decide(cx, actor, id, "user.end_everything", move |tx, _| {
         Box::pin(async move {
-            user::end_everything_in(tx, id).await?;
+            user::end_tokens_in(tx, id).await?;
             done(session::end_all_in(tx, id).await?)
         })
     });
@@ -296,29 +294,16 @@ pub async fn end_everything(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAut
     tell(cx, id, &ended).await
 }
 
-/// Takes an account at a provider away from a person, also where nobody can get into their account any more then: staff
-/// can give them a password.
+/// Takes an account at a provider away from a person.
 ///
 /// # Errors
-/// 403 and 404.
+/// What [`associations::disconnect`] says, and 404 for an account of somebody else.
 pub async fn disconnect(cx: &Ctx, actor: &Actor, id: i64, association_id: i64) -> Result<(), OAuthError> {
-    let change = decide(cx, actor, id, "user.disconnect", move |tx, _| {
-        Box::pin(async move {
-            tx.lock(&format!("associations of {id}")).await?;
-            let all = association::of_user_in(tx, id).await?;
-            let Some(own) = all.into_iter().find(|own| own.id == association_id) else {
-                return Ok(Err(not_found("This person has no association with this number.")));
-            };
-            association::delete(tx, own.id, id).await?;
-            let mut detail = Map::new();
-            detail.insert("provider".to_owned(), own.provider.clone().into());
-            detail.insert("uid".to_owned(), own.uid.clone().into());
-            Ok(Ok((own, detail)))
-        })
-    });
-    let (user, own): (User, Association) = change.await?;
-    entrance::disconnected(cx, &user, own).await;
-    Ok(())
+    let (_, owner) = associations::find(cx, actor, association_id).await?;
+    match owner.id == id {
+        true => associations::disconnect(cx, actor, association_id).await,
+        false => Err(not_found("This person has no association with this number.")),
+    }
 }
 
 /// Reads a person, does something to them and notes the difference, in one transaction. Gives the person as they are now;

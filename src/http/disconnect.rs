@@ -9,6 +9,7 @@ use super::account::signed_in;
 use super::destination::{CONNECTIONS, Outcome, destination};
 use super::setback::{Kind, Setback};
 use super::visitor::{Form, see_other};
+use crate::admin::{Actor, associations};
 use crate::context::{Context, Ctx};
 use crate::entrance;
 use crate::identity::disconnect::{self, Disconnected};
@@ -68,6 +69,20 @@ pub(super) async fn carry_out(
         }
     }
     entrance::disconnect(cx, user_id, backend, id).await
+}
+
+/// Takes an account at a provider away from whoever has it, as staff.
+///
+/// # Errors
+/// As [`carry_out`], and what `admin` says.
+pub(super) async fn as_staff(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAuthError> {
+    let (own, _) = associations::find_to_disconnect(cx, actor, id).await?;
+    if let Some(provider) =
+        cx.upstream.provider(&own.provider).filter(|provider| provider.policy.revoke_tokens_on_disconnect)
+    {
+        end_tokens(cx, provider, &own).await?;
+    }
+    associations::disconnect(cx, actor, id).await
 }
 
 /// Tells the provider to end the tokens that it gave for an association.

@@ -180,6 +180,7 @@ mod tests {
             created_at: 0,
             extra: "{}".to_owned(),
             refreshing_until: None,
+            updated_at: 0,
         }
     }
 

@@ -159,6 +159,9 @@ struct Pair {
     refresh_expires_at: i64,
 }
 
+/// Characters of an access token that are kept in clear: 48 bits of an opaque one, whose other 208 nobody can guess.
+const HINT: usize = 8;
+
 /// An access token by what it will be.
 enum Access {
     Opaque(PlainToken),
@@ -180,6 +183,15 @@ impl Access {
             Self::Opaque(token) => token.digest(),
             Self::Jwt(id) => TokenDigest::of(id),
         }
+    }
+
+    /// By what staff find the row of a token of which they have only the beginning.
+    fn hint(&self) -> String {
+        let text = match self {
+            Self::Opaque(token) => token.reveal().get(TokenKind::AccessToken.prefix().len()..).unwrap_or_default(),
+            Self::Jwt(id) => id,
+        };
+        text.chars().take(HINT).collect()
     }
 
     /// The token as it goes to the client.
@@ -233,6 +245,7 @@ impl Pair {
             created_at: self.created_at,
             context: Some(TokenContext { nonce: None, ..approval.context.clone() }),
             session,
+            access_hint: self.access.hint(),
         }
     }
 

@@ -77,6 +77,7 @@ pub async fn refresh(
         must_be_bound: application.metadata.dpop_bound_access_tokens,
         wanted,
         access: access.digest(),
+        access_hint: access.hint(),
         refresh: refresh_token.as_ref().map(PlainToken::digest),
         access_ttl: access_ttl(cx),
         refresh_ttl: refresh_ttl(cx),
@@ -162,6 +163,7 @@ struct Attempt {
     must_be_bound: bool,
     wanted: Refresh,
     access: TokenDigest,
+    access_hint: String,
     /// `None`: the presented one stays in use.
     refresh: Option<TokenDigest>,
     access_ttl: i64,
@@ -241,6 +243,7 @@ impl Attempt {
             created_at: self.now,
             context: context.clone(),
             session: token.session.clone(),
+            access_hint: self.access_hint,
         };
         token::insert_in(tx, new).await?;
         Ok(Rotation::Next(Box::new(Successor {

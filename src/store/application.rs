@@ -310,6 +310,13 @@ pub async fn delete_in(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
     tx.execute("DELETE FROM vestibule_application WHERE id = $1", args![id]).await.map(|count| count > 0)
 }
 
+/// Ends every token and code that this application was given. `false`: no such application.
+pub async fn end_all(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
+    tx.changed(Change::Application(id));
+    let sql = "UPDATE vestibule_application SET token_epoch = token_epoch + 1 WHERE id = $1";
+    tx.execute(sql, args![id]).await.map(|count| count > 0)
+}
+
 /// As [`find`], as part of a decision.
 pub async fn find_in(tx: &mut Tx<'_>, client_id: &str) -> Result<Option<Application>> {
     let sql = concat!("SELECT ", columns!(), " FROM vestibule_application WHERE client_id = $1");

@@ -23,6 +23,8 @@ pub struct Association {
     pub extra: String,
     /// Until when somebody asks the provider for fresh tokens, in seconds since 1970.
     pub refreshing_until: Option<i64>,
+    /// When the provider last gave something of it, in seconds since 1970.
+    pub updated_at: i64,
 }
 
 impl std::fmt::Debug for Association {
@@ -33,11 +35,11 @@ impl std::fmt::Debug for Association {
 
 macro_rules! columns {
     () => {
-        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at, s.extra, s.refreshing_until"
+        "s.id, s.user_id, s.provider, s.uid, s.sealed_tokens, s.created_at, s.extra, s.refreshing_until, s.updated_at"
     };
 }
 
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9;
 
 impl Association {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -50,6 +52,7 @@ impl Association {
             created_at: row.int(5)?,
             extra: row.text(6)?,
             refreshing_until: row.optional_int(7)?,
+            updated_at: row.int(8)?,
         })
     }
 
@@ -76,16 +79,60 @@ pub async fn find_in(tx: &mut Tx<'_>, provider: &str, uid: &str) -> Result<Optio
     tx.optional(FIND, args![provider, uid], Association::with_user).await
 }
 
+const FIND_BY_ID: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", ",
+    user::columns!(),
+    " FROM vestibule_association s JOIN vestibule_user u ON u.id = s.user_id WHERE s.id = $1"
+);
+
 /// The association of this number, and whose it is.
 pub async fn find_by_id(db: &Db, id: i64) -> Result<Option<(Association, User)>> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", ",
-        user::columns!(),
-        " FROM vestibule_association s JOIN vestibule_user u ON u.id = s.user_id WHERE s.id = $1"
-    );
-    db.optional(sql, args![id], Association::with_user).await
+    db.optional(FIND_BY_ID, args![id], Association::with_user).await
+}
+
+/// As [`find_by_id`], as part of a decision.
+pub async fn find_by_id_in(tx: &mut Tx<'_>, id: i64) -> Result<Option<(Association, User)>> {
+    tx.optional(FIND_BY_ID, args![id], Association::with_user).await
+}
+
+/// Which associations are listed; what is empty takes all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this provider.
+    pub provider: String,
+    /// Of this person.
+    pub user_id: Option<i64>,
+    /// With this identifier, written exactly so.
+    pub uid: String,
+}
+
+/// Associations with smaller numbers than `before`, the youngest first, at most `limit`.
+pub async fn page(db: &Db, filter: &Filter, before: i64, limit: i64) -> Result<Vec<(Association, User)>> {
+    macro_rules! page {
+        ($more:literal) => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", ",
+                user::columns!(),
+                " FROM vestibule_association s JOIN vestibule_user u ON u.id = s.user_id
+                 WHERE s.id < $1 AND ($3 = '' OR s.provider = $3) AND ($4 IS NULL OR s.user_id = $4) AND ($5 = '' OR s.uid = $5)",
+                $more,
+                " ORDER BY s.id DESC LIMIT $2"
+            )
+        };
+    }
+    // The most telling word alone is given as such, so that its index is used.
+    let sql = match (filter.uid.is_empty(), filter.user_id, filter.provider.is_empty()) {
+        (false, ..) => page!(" AND s.uid = $5"),
+        (_, Some(_), _) => page!(" AND s.user_id = $4"),
+        (.., false) => page!(" AND s.provider = $3"),
+        _ => page!(""),
+    };
+    let args = args![before, limit, filter.provider.clone(), filter.user_id, filter.uid.clone()];
+    db.all(sql, args, Association::with_user).await
 }
 
 /// A person's associations, oldest first.

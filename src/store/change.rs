@@ -21,6 +21,8 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_millis(500);
 const CHANNEL: &str = "vestibule";
 const ACKNOWLEDGED: &str = "ack";
+/// In place of more changes than can be named.
+const EVERYTHING: &str = "*0";
 
 /// Something that cached knowledge may rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +125,8 @@ impl Changes {
         if words.is_empty() {
             return None;
         }
+        // A notification holds no more than 8000 bytes.
+        let words = if words.len() > 300 { vec![EVERYTHING.to_owned()] } else { words };
         let number = self.0.announced.fetch_add(1, Ordering::AcqRel) + 1;
         let (count, acknowledged) = watch::channel(0);
         self.pending().insert(number, count);
@@ -217,6 +221,7 @@ impl Changes {
                 Some(b'u') => self.mark(Change::User(id)),
                 Some(b'a') => self.mark(Change::Application(id)),
                 Some(b'k') => self.mark(Change::SigningKeys),
+                Some(b'*') => self.forget_all(),
                 _ => {}
             }
         }
@@ -246,6 +251,19 @@ mod tests {
         for odd in ["", "x", "0 x y", "0 1 u", "0 1 é1 u99999999999999999999", "ack", "ack x", "ack x y"] {
             changes.hear(odd);
         }
+    }
+
+    #[test]
+    fn more_changes_than_can_be_named_are_everything() {
+        let changes = Changes::default();
+        let many: Vec<_> = (0..10_000).map(|number| Change::Family(i64::MAX - number)).collect();
+
+        let announcement = changes.announcement(&many).unwrap();
+
+        assert!(announcement.payload.len() < 8_000);
+        let before = changes.tick();
+        changes.hear(&announcement.payload);
+        assert!(changes.since(before, &[Change::Family(i64::MAX - 9_999)]));
     }
 
     #[test]

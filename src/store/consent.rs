@@ -83,8 +83,18 @@ pub async fn withdraw(db: &Db, id: i64, user_id: i64, now: i64) -> Result<Option
     .await
 }
 
-/// The application is left with nothing: no token, and no code that could become one.
-async fn end_everything(tx: &mut Tx<'_>, user_id: i64, application_id: i64, now: i64) -> Result<()> {
+/// As [`withdraw`], whoever's it is, as part of a decision. Gives person and application.
+pub async fn withdraw_in(tx: &mut Tx<'_>, id: i64, now: i64) -> Result<Option<(i64, i64)>> {
+    let sql = "DELETE FROM vestibule_consent WHERE id = $1 RETURNING user_id, application_id";
+    let found = tx.optional(sql, args![id], |row| Ok((row.int(0)?, row.int(1)?))).await?;
+    if let Some((user_id, application_id)) = found {
+        end_everything(tx, user_id, application_id, now).await?;
+    }
+    Ok(found)
+}
+
+/// The application is left with nothing of this person's: no token, and no code that could become one.
+pub async fn end_everything(tx: &mut Tx<'_>, user_id: i64, application_id: i64, now: i64) -> Result<()> {
     let sql =
         "UPDATE vestibule_code SET consumed_at = $3 WHERE user_id = $1 AND application_id = $2 AND consumed_at IS NULL";
     tx.execute(sql, args![user_id, application_id, now]).await?;

@@ -38,6 +38,8 @@ pub struct NewToken {
     pub context: Option<TokenContext>,
     /// `sid` of the browser session that it is issued in.
     pub session: Option<String>,
+    /// The first characters of the access token behind its prefix, or of the id of one that is a JWT.
+    pub access_hint: String,
 }
 
 /// What a code or a token is bound to, and what its ID tokens say beside the person's claims. Stored as JSON; a token with
@@ -198,8 +200,8 @@ pub async fn find_access(db: &Db, digest: TokenDigest, now: i64) -> Result<Optio
 pub const INSERT: &str =
     "INSERT INTO vestibule_token (family, generation, grant_type, application_id, application_epoch, user_id,
         user_epoch, scope, access_digest, access_expires_at, refresh_digest, refresh_expires_at, created_at, expires_at, context,
-        session_public_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        session_public_id, access_hint)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 impl NewToken {
     fn into_args(self) -> Result<Vec<super::Value>> {
@@ -222,7 +224,8 @@ impl NewToken {
             self.created_at,
             expires_at,
             context,
-            self.session
+            self.session,
+            self.access_hint
         ])
     }
 }

@@ -377,8 +377,7 @@ pub async fn end_everything(db: &Db, id: i64, keep: i64) -> Result<()> {
 }
 
 async fn end_everything_in(tx: &mut Tx<'_>, id: i64, keep: i64) -> Result<()> {
-    tx.changed(Change::User(id));
-    tx.execute("UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1", args![id]).await?;
+    end_tokens_in(tx, id).await?;
     session::end_others_in(tx, id, keep).await?;
     session::carry_over_in(tx, id, keep).await
 }
@@ -451,11 +450,11 @@ pub async fn set_active_in(tx: &mut Tx<'_>, id: i64, active: bool) -> Result<boo
     tx.execute(sql, args![id, active]).await.map(|count| count > 0)
 }
 
-/// Ends everything that was issued to a person, for good: tokens, codes and sessions.
-pub async fn end_everything_in(tx: &mut Tx<'_>, id: i64) -> Result<()> {
+/// Ends everything that was issued to this person: tokens, codes and browser sessions. `false`: no such person.
+pub async fn end_tokens_in(tx: &mut Tx<'_>, id: i64) -> Result<bool> {
     tx.changed(Change::User(id));
     let sql = "UPDATE vestibule_user SET token_epoch = token_epoch + 1 WHERE id = $1";
-    tx.execute(sql, args![id]).await.map(|_| ())
+    tx.execute(sql, args![id]).await.map(|count| count > 0)
 }
 
 /// Deletes a person with all tokens and associations. `false`: no such person.

@@ -7,8 +7,11 @@
 //! Not here: what may be done and what is noted of it (`admin`).
 
 mod applications;
+mod associations;
 mod dashboard;
 mod gate;
+mod grants;
+mod tokens;
 mod users;
 
 use axum::Json;
@@ -41,6 +44,16 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/api/users/{id}/associations", get(users::associations)),
         ("/admin/api/users/{id}/associations/{association_id}", delete(users::disconnect)),
         ("/admin/api/users/{id}/{act}", post(users::act)),
+        ("/admin/api/tokens", get(tokens::list)),
+        ("/admin/api/tokens/find", post(tokens::find)),
+        ("/admin/api/tokens/revoke", post(tokens::revoke)),
+        ("/admin/api/tokens/{id}", get(tokens::one)),
+        ("/admin/api/grants", get(grants::list)),
+        ("/admin/api/grants/{digest}", delete(grants::remove)),
+        ("/admin/api/consents", get(grants::consents)),
+        ("/admin/api/consents/{id}", delete(grants::withdraw)),
+        ("/admin/api/associations", get(associations::list)),
+        ("/admin/api/associations/{id}", get(associations::one).delete(associations::disconnect)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()
@@ -58,11 +71,31 @@ struct Listing {
     q: String,
     /// In which state.
     state: String,
+    /// Of the person with this username.
+    user: String,
+    /// Of the application with this client id.
+    client_id: String,
+    /// With this word of a scope.
+    scope: String,
+    /// Of this provider.
+    provider: String,
+    /// With this identifier at a provider.
+    uid: String,
 }
 
 impl Default for Listing {
     fn default() -> Self {
-        Self { before: None, limit: 50, q: String::new(), state: String::new() }
+        Self {
+            before: None,
+            limit: 50,
+            q: String::new(),
+            state: String::new(),
+            user: String::new(),
+            client_id: String::new(),
+            scope: String::new(),
+            provider: String::new(),
+            uid: String::new(),
+        }
     }
 }
 

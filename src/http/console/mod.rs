@@ -3,15 +3,18 @@
 //! Not here: what may be done and what is noted of it (`admin`), the same over JSON (`admin_api`).
 
 mod applications;
+mod associations;
 mod chart;
 pub(super) mod dashboard;
+mod grants;
+mod tokens;
 mod users;
 mod view;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 use vestibule_protocol::{ErrorCode, OAuthError, Params};
@@ -33,6 +36,16 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/users/new", get(users::new).post(users::create)),
         ("/admin/users/{id}", get(users::show)),
         ("/admin/users/{id}/{act}", get(users::ask).post(users::act)),
+        ("/admin/tokens", get(tokens::list)),
+        ("/admin/tokens/find", get(tokens::ask_for_token).post(tokens::find)),
+        ("/admin/tokens/revoke", post(tokens::revoke_chosen)),
+        ("/admin/tokens/revoke-all", get(tokens::ask_all).post(tokens::revoke_all)),
+        ("/admin/tokens/grants", get(grants::list)),
+        ("/admin/tokens/grants/{act}", post(grants::act)),
+        ("/admin/tokens/{id}", get(tokens::show)),
+        ("/admin/associations", get(associations::list)),
+        ("/admin/associations/{id}", get(associations::show)),
+        ("/admin/associations/{id}/disconnect", get(associations::ask).post(associations::disconnect)),
     ]
 }
 

@@ -32,6 +32,7 @@ fn association(user_id: i64) -> Association {
         uid: "1".into(),
         sealed_tokens: None,
         created_at: 0,
+        updated_at: 0,
         extra: "{}".into(),
         refreshing_until: None,
     }

@@ -2,8 +2,10 @@
 //! and as nobody. What a real browser makes of it is in `browser`.
 
 mod applications;
+mod associations;
 mod dashboard;
 mod idempotency;
+mod tokens;
 mod users;
 
 use serde_json::Value;

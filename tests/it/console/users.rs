@@ -279,7 +279,7 @@ on_both_databases! {
         assert_eq!(details(&t).await[0], json!({ "provider": "github", "uid": "42" }));
         assert_eq!(root.submit(&form_to(&question, "disconnect"), &[]).await.status, 404);
         assert_eq!(root.open(&disconnect).await.status, 404);
-        assert_eq!(noted(&t).await, ["root console user.disconnect ada", "root console user.end_everything ada", "root console user.end_sessions ada", "root console user.end_session ada"]);
+        assert_eq!(noted(&t).await, ["root console association.delete ada", "root console user.end_everything ada", "root console user.end_sessions ada", "root console user.end_session ada"]);
     }
 }
 
