@@ -3,6 +3,7 @@
 //! Not here: what may be done and what is noted of it (`admin`), the same over JSON (`admin_api`).
 
 mod applications;
+mod person;
 mod users;
 mod view;
 
@@ -28,7 +29,7 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
         ("/admin/users", get(users::list)),
         ("/admin/users/new", get(users::new).post(users::create)),
-        ("/admin/users/{id}", get(users::show)),
+        ("/admin/users/{id}", get(person::show)),
         ("/admin/users/{id}/{act}", get(users::ask).post(users::act)),
     ]
 }
