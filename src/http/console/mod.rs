@@ -8,6 +8,7 @@ mod chart;
 pub(super) mod dashboard;
 mod grants;
 mod tokens;
+mod person;
 mod users;
 mod view;
 
@@ -34,7 +35,7 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
         ("/admin/users", get(users::list)),
         ("/admin/users/new", get(users::new).post(users::create)),
-        ("/admin/users/{id}", get(users::show)),
+        ("/admin/users/{id}", get(person::show)),
         ("/admin/users/{id}/{act}", get(users::ask).post(users::act)),
         ("/admin/tokens", get(tokens::list)),
         ("/admin/tokens/find", get(tokens::ask_for_token).post(tokens::find)),
