@@ -100,7 +100,7 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
         let tour = Tour::new(&base_url, &cx.settings, &demo)?;
         let page = Page {
             base_url: &base_url,
-            database: database(&cx.settings),
+            database: cx.settings.database_url_to_show(),
             throw_away: !names_database,
             demo: &demo,
             commands: tour.commands().await?,
@@ -135,19 +135,6 @@ impl ThrowAway {
 
     fn database_url(&self) -> String {
         format!("sqlite://{}", self.0.path().join("vestibule.db").display())
-    }
-}
-
-/// The database's address without the password that may stand in it, before the host or as a parameter.
-fn database(settings: &Settings) -> String {
-    let url = &settings.database_url;
-    match Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() || parsed.query().is_some() => {
-            let _ = parsed.set_password(None);
-            parsed.set_query(None);
-            parsed.to_string()
-        }
-        _ => url.clone(),
     }
 }
 
