@@ -6,6 +6,10 @@
 
 mod actor;
 pub mod applications;
+pub mod audit;
+pub mod keys;
+pub mod providers;
+pub mod settings;
 
 pub use actor::{Actor, Area, Permission, Via};
 

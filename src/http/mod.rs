@@ -16,6 +16,7 @@ mod destination;
 mod device;
 mod disconnect;
 mod discovery;
+mod download;
 mod email;
 mod introspect;
 mod invalidate;

@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("claims", &["client", "context", "signing", "store"]),
     ("issue", &["claims", "client", "context", "sender", "session", "signing", "store"]),
     ("registration", &["client", "context", "limits", "store"]),
-    ("admin", &["authenticate", "client", "context", "limits", "registration", "store"]),
+    ("admin", &["authenticate", "client", "context", "limits", "registration", "signing", "store", "upstream"]),
     ("authenticate", &["context", "entrance", "sender", "signing", "store", "upstream"]),
     ("provider_token", &["authenticate", "context", "identity", "store", "upstream"]),
     ("authorize", &["claims", "client", "context", "issue", "limits", "registration", "session", "store"]),

@@ -7,7 +7,11 @@
 //! Not here: what may be done and what is noted of it (`admin`).
 
 mod applications;
+mod audit;
 mod gate;
+mod keys;
+mod providers;
+mod settings;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -31,6 +35,13 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
             get(applications::one).patch(applications::change).delete(applications::delete),
         ),
         ("/admin/api/applications/{client_id}/{act}", post(applications::act)),
+        ("/admin/api/keys", get(keys::list)),
+        ("/admin/api/keys/rotate", post(keys::rotate)),
+        ("/admin/api/providers", get(providers::list)),
+        ("/admin/api/providers/{name}", get(providers::one)),
+        ("/admin/api/providers/{name}/test", post(providers::test)),
+        ("/admin/api/audit", get(audit::list)),
+        ("/admin/api/settings", get(settings::list)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()

@@ -3,12 +3,16 @@
 //! Not here: what may be done and what is noted of it (`admin`), the same over JSON (`admin_api`).
 
 mod applications;
+mod audit;
+mod keys;
+mod providers;
+mod settings;
 mod view;
 
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 use vestibule_protocol::{ErrorCode, OAuthError, Params};
@@ -25,6 +29,14 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/applications/new", get(applications::new).post(applications::create)),
         ("/admin/applications/{client_id}", get(applications::show)),
         ("/admin/applications/{client_id}/{act}", get(applications::ask).post(applications::act)),
+        ("/admin/keys", get(keys::list)),
+        ("/admin/keys/rotate", get(keys::ask).post(keys::rotate)),
+        ("/admin/providers", get(providers::list)),
+        ("/admin/providers/{name}", get(providers::show)),
+        ("/admin/providers/{name}/test", get(providers::show).post(providers::test)),
+        ("/admin/audit", get(audit::list)),
+        ("/admin/audit/export", post(audit::export)),
+        ("/admin/settings", get(settings::list)),
     ]
 }
 
