@@ -305,6 +305,7 @@ mod tests {
                 .contains("hush")
         );
         assert_eq!(without_password("postgres://a:hush@[bad"), "postgres://…");
+        assert_eq!(without_password("postgres://me:hush@host/db"), "postgres://me@host/db");
         assert_eq!(without_password("sqlite://vestibule.db"), "sqlite://vestibule.db");
     }
 

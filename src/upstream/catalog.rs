@@ -33,6 +33,8 @@ pub struct CatalogLine {
     pub missing: Vec<String>,
     /// What its settings are, by name, but for those that are secret.
     pub values: BTreeMap<String, Value>,
+    /// Whether the catalog has it; else it is the operator's own.
+    pub is_in_catalog: bool,
     /// Whether it is enabled.
     pub enabled: bool,
     /// Which of its tokens can be tied to our client id.
@@ -192,6 +194,7 @@ impl Known {
         table.remove("example");
         CatalogLine {
             name: entry.name.clone(),
+            is_in_catalog: embedded(&entry.name).is_some(),
             needs,
             missing,
             values: self.values.iter().filter_map(|(name, value)| Some((name.clone(), value.shown()?))).collect(),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use vestibule::admin::{self, Actor};
 use vestibule::protocol::GrantType::{AuthorizationCode, RefreshToken};
 use vestibule::protocol::client_metadata::SubjectType;
 use vestibule::protocol::jwt::Jwt;

@@ -11,6 +11,8 @@ use crate::context::{Context, Ctx};
 use crate::upstream::{CatalogLine, CheckOutcome, Trial};
 
 const LIST: &str = "/admin/providers/";
+/// Where the catalog's pages are, one a provider.
+const DOCUMENTATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/providers/");
 
 /// What a provider can speak.
 const PROTOCOLS: [&str; 8] = ["oauth2", "oidc", "oauth1", "openid2", "saml", "cas", "signed", "form"];
@@ -114,6 +116,8 @@ fn detail(cx: &Context, staff: &Staff, line: &CatalogLine, trial: Option<&Trial>
     let may_test = line.enabled && staff.actor.changes(Area::Providers);
     let entry = &line.entry;
     let note = entry.note.as_ref().map(|note| fact("console_note", Cell::text(note)));
+    let page = line.is_in_catalog.then(|| format!("{DOCUMENTATION}{}.md", line.name));
+    let page = page.map(|page| fact("console_documentation", Cell::text(&page).to(&page)));
     let register = entry.register.as_ref().map(|place| fact("console_register_at", Cell::text(place).to(place)));
     let mut known: Vec<Fact> = vec![
         fact("console_provider_name", Cell::code(&line.name)),
@@ -124,6 +128,7 @@ fn detail(cx: &Context, staff: &Staff, line: &CatalogLine, trial: Option<&Trial>
         facts("console_changed_keys", line.changed.iter().map(|key| format!("providers.{}.{key}", line.name))),
     ];
     known.extend(register);
+    known.extend(page);
     known.extend(note);
     let mut sections = Vec::new();
     sections.extend(trial.map(checks));

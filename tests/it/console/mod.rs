@@ -2,7 +2,11 @@
 //! and as nobody. What a real browser makes of it is in `browser`.
 
 mod applications;
+mod audit_log;
 mod idempotency;
+mod keys;
+mod providers;
+mod settings;
 
 use serde_json::Value;
 use vestibule::protocol::GrantType::{ClientCredentials, Password};
@@ -44,6 +48,11 @@ pub async fn page(guest: &Guest<'_>, path: &str) -> Answer {
 pub fn is_worded(answer: &Answer) {
     let bare = answer.text.split(['>', '"']).find(|text| text.starts_with("console_"));
     assert_eq!(bare, None, "{answer:?}");
+}
+
+/// A page's text, with the slashes that are escaped in it.
+pub fn plain(answer: &Answer) -> String {
+    answer.text.replace("&#x2f;", "/")
 }
 
 /// The form of a page with this action at its end.
