@@ -45,6 +45,9 @@ CREATE TABLE vestibule_audit (
 -- The list is in the order of (at, id), and so is every filter's own part of it: a page is one range, with dates or without.
 CREATE INDEX vestibule_audit_at ON vestibule_audit (at, id);
 CREATE INDEX vestibule_audit_actor ON vestibule_audit (actor, at, id);
+CREATE INDEX vestibule_audit_actor_act ON vestibule_audit (actor, act, at, id);
+CREATE INDEX vestibule_audit_actor_area ON vestibule_audit (actor, act_area, at, id);
+CREATE INDEX vestibule_audit_actor_kind ON vestibule_audit (actor, target_kind, at, id);
 CREATE INDEX vestibule_audit_act ON vestibule_audit (act, at, id);
 CREATE INDEX vestibule_audit_act_area ON vestibule_audit (act_area, at, id);
 CREATE INDEX vestibule_audit_target_kind ON vestibule_audit (target_kind, at, id);

@@ -106,7 +106,7 @@ pub async fn page(db: &Db, filter: &Filter, before: i64, limit: i64) -> Result<V
                 "SELECT id, at, actor_id, actor, via, address, act, target_kind, target_id, target, detail
                    FROM vestibule_audit WHERE ",
                 $word,
-                "at >= $3 AND at < $4 AND (at, id) < ($1, $2)
+                "at >= $3 AND at <= $4 AND (at < $1 OR id < $2)
                     AND ($6 = '' OR target = $6) AND ($7 = '' OR act = $7) AND ($8 = '' OR actor = $8)
                     AND ($9 = '' OR target_kind = $9) AND ($10 = '' OR act_area = $10)
                   ORDER BY at DESC, id DESC LIMIT $5"
@@ -117,22 +117,30 @@ pub async fn page(db: &Db, filter: &Filter, before: i64, limit: i64) -> Result<V
         Some(area) => ("", area),
         None => (filter.act.as_str(), ""),
     };
-    // The word that is likely to tell the most is given as such, so that its index is used; each is in the order of the list.
-    let sql = match [filter.target.as_str(), act, &filter.actor, &filter.target_kind, act_area].map(str::is_empty) {
-        [false, ..] => page!("target = $6 AND "),
-        [_, false, ..] => page!("act = $7 AND "),
-        [_, _, false, ..] => page!("actor = $8 AND "),
-        [_, _, _, false, _] => page!("target_kind = $9 AND "),
-        [.., false] => page!("act_area = $10 AND "),
+    // The words whose index tells the most are given as such; each index is in the order of the list.
+    let given =
+        [filter.target.as_str(), &filter.actor, act, act_area, &filter.target_kind].map(|word| !word.is_empty());
+    let sql = match given {
+        [true, ..] => page!("target = $6 AND "),
+        [_, true, true, ..] => page!("actor = $8 AND act = $7 AND "),
+        [_, true, _, true, _] => page!("actor = $8 AND act_area = $10 AND "),
+        [_, true, _, _, true] => page!("actor = $8 AND target_kind = $9 AND "),
+        [_, true, ..] => page!("actor = $8 AND "),
+        [_, _, true, ..] => page!("act = $7 AND "),
+        [_, _, _, true, _] => page!("act_area = $10 AND "),
+        [.., true] => page!("target_kind = $9 AND "),
         _ => page!(""),
     };
     let at = db.optional("SELECT at FROM vestibule_audit WHERE id = $1", args![before], |row| row.int(0)).await?;
-    let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
+    let at = at.unwrap_or(i64::MAX);
+    // One bound each way: SQLite goes by one only.
+    let (since, last) =
+        (filter.since.unwrap_or(i64::MIN), filter.until.map_or(at, |until| at.min(until.saturating_sub(1))));
     let args = args![
-        at.unwrap_or(i64::MAX),
+        at,
         before,
         since,
-        until,
+        last,
         limit,
         filter.target.clone(),
         act,
