@@ -44,6 +44,8 @@ CREATE TABLE vestibule_audit (
     address     TEXT   NOT NULL,
     -- 'application.create'
     act         TEXT   NOT NULL,
+    -- 'application'
+    act_area    TEXT   NOT NULL,
     -- what it was done to: 'application', 'user' …, its number and what it is called
     target_kind TEXT   NOT NULL,
     target_id   BIGINT,
@@ -51,9 +53,16 @@ CREATE TABLE vestibule_audit (
     -- one JSON object: what changed, never a secret
     detail      TEXT   NOT NULL
 );
-CREATE INDEX vestibule_audit_actor ON vestibule_audit (actor, id);
-CREATE INDEX vestibule_audit_act ON vestibule_audit (act, id);
-CREATE INDEX vestibule_audit_target ON vestibule_audit (target_kind, target, id);
+-- The list is in the order of (at, id), and so is every filter's own part of it: a page is one range, with dates or without.
+CREATE INDEX vestibule_audit_at ON vestibule_audit (at, id);
+CREATE INDEX vestibule_audit_actor ON vestibule_audit (actor, at, id);
+CREATE INDEX vestibule_audit_actor_act ON vestibule_audit (actor, act, at, id);
+CREATE INDEX vestibule_audit_actor_area ON vestibule_audit (actor, act_area, at, id);
+CREATE INDEX vestibule_audit_actor_kind ON vestibule_audit (actor, target_kind, at, id);
+CREATE INDEX vestibule_audit_act ON vestibule_audit (act, at, id);
+CREATE INDEX vestibule_audit_act_area ON vestibule_audit (act_area, at, id);
+CREATE INDEX vestibule_audit_target_kind ON vestibule_audit (target_kind, at, id);
+CREATE INDEX vestibule_audit_target ON vestibule_audit (target, at, id);
 
 -- Answers to requests with an Idempotency-Key: sealed, for a secret may be among them.
 CREATE TABLE vestibule_idempotency (

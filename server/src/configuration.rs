@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
-use vestibule::settings::{KEYS, PolicySettings, Settings};
+use vestibule::settings::{KEYS, Origin, Origins, PolicySettings, Settings};
 use vestibule::upstream;
 
 /// The prefix of environment variables that are ours.
@@ -64,9 +64,11 @@ fn merge(
     file: Option<(&Path, String)>,
 ) -> Result<Loaded, String> {
     let mut all = Table::new();
+    let mut origins = Origins::default();
     if let Some((path, text)) = file {
         let table: Table = text.parse().map_err(|error: toml::de::Error| syntax_error(path, &text, &error))?;
         check_keys(&mut Vec::new(), &table, &path.display().to_string())?;
+        note(&mut origins, &table, &Origin::File(path.display().to_string()));
         all = table;
     }
     for (name, value) in environment.filter(|(name, _)| name.starts_with(PREFIX)) {
@@ -78,18 +80,35 @@ fn merge(
         }
         if let Value::Table(table) = table {
             check_keys(&mut Vec::new(), &table, &name)?;
+            note(&mut origins, &table, &Origin::Environment(name));
             lay_over(&mut all, table);
         }
     }
-    for (key, value) in [("database_url", &flags.database_url), ("listen", &flags.listen)] {
+    let of_flags = [("database_url", "--database-url", &flags.database_url), ("listen", "--listen", &flags.listen)];
+    for (key, flag, value) in of_flags {
         if let Some(value) = value {
+            origins.note(vec![key.to_owned()], Origin::Flag(flag.to_owned()));
             all.insert(key.to_owned(), value.clone().into());
         }
     }
     let names_database = all.contains_key("database_url");
     let names_log_level = all.get("log").is_some_and(|log| log.get("level").is_some());
-    let settings = read(all)?;
+    let settings = Settings { origins, ..read(all)? };
     Ok(Loaded { settings, names_database, names_log_level })
+}
+
+/// Notes that every value of the table came from there.
+fn note(origins: &mut Origins, table: &Table, origin: &Origin) {
+    fn below(origins: &mut Origins, path: &[String], table: &Table, origin: &Origin) {
+        for (key, value) in table {
+            let path = [path, std::slice::from_ref(key)].concat();
+            match value {
+                Value::Table(inner) => below(origins, &path, inner, origin),
+                _ => origins.note(path, origin.clone()),
+            }
+        }
+    }
+    below(origins, &[], table, origin);
 }
 
 fn lay_over(below: &mut Table, above: Table) {
@@ -199,6 +218,7 @@ fn nearest(path: &[String]) -> Option<String> {
             "social",
             "providers",
             "mail",
+            "console",
             "hooks",
             "outbound",
             "database",
@@ -290,6 +310,43 @@ mod tests {
         assert_eq!((settings.listen.as_str(), settings.mount.as_str()), ("127.0.0.1:3", "/environment"));
         assert_eq!(settings.public_url(), "https://file.example");
         assert_eq!((settings.tokens.refresh_grace.as_secs(), settings.tokens.access_token_ttl.as_secs()), (7, 36_000));
+        let lines = settings.in_force();
+        let origin = |name: &str| {
+            let line = lines.iter().find(|line| line.name == name).unwrap();
+            format!("{} {}", line.origin.as_str(), line.origin.name()).trim().to_owned()
+        };
+        assert_eq!(origin("listen"), "flag --listen");
+        assert_eq!(origin("mount"), "environment VESTIBULE_MOUNT");
+        assert_eq!(origin("public_url"), "file vestibule.toml");
+        assert_eq!(origin("tokens.refresh_grace"), "file vestibule.toml");
+        assert_eq!(origin("tokens.access_token_ttl"), "default");
+    }
+
+    #[test]
+    fn a_value_of_several_parts_came_from_the_strongest_of_them() {
+        let file = "[providers.github]\nclient_id = 'x'\nauth_extra_arguments = { prompt = 'login' }";
+        let environment = [
+            ("VESTIBULE_PROVIDERS__GITHUB__AUTH_EXTRA_ARGUMENTS__HINT", "x"),
+            ("VESTIBULE_PROVIDERS__GITHUB__CLIENT_SECRET", "hush-hush"),
+            ("VESTIBULE_OUTBOUND__ORIGIN_MAP", "{ \"https://a.example\" = \"http://127.0.0.1:1\" }"),
+        ];
+
+        let lines = load(&Flags::default(), &environment, file).unwrap().settings.in_force();
+
+        let seen: Vec<_> = lines
+            .iter()
+            .filter(|line| line.name.starts_with("providers.") || line.name.starts_with("outbound.origin_map"))
+            .map(|line| format!("{} {:?} {}", line.name, line.text(), line.origin.name()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "providers.github.client_id Some(\"x\") vestibule.toml",
+                "providers.github.client_secret None VESTIBULE_PROVIDERS__GITHUB__CLIENT_SECRET",
+                "providers.github.auth_extra_arguments Some(\"{\\\"hint\\\":\\\"x\\\",\\\"prompt\\\":\\\"login\\\"}\") VESTIBULE_PROVIDERS__GITHUB__AUTH_EXTRA_ARGUMENTS__HINT",
+                "outbound.origin_map.https://a.example Some(\"http://127.0.0.1:1\") VESTIBULE_OUTBOUND__ORIGIN_MAP",
+            ]
+        );
     }
 
     #[test]

@@ -160,6 +160,28 @@ fn signing_keys_are_listed_and_rotated() {
 }
 
 #[test]
+fn settings_are_told_with_where_they_came_from_and_no_secret() {
+    let place = Place::sqlite();
+    place.configure("mount = '/o'\n[providers.github]\nclient_id = 'x'\nclient_secret = 'hush-hush'");
+
+    let all = place.json(&["settings"], "");
+
+    let line = |name: &str| all.as_array().unwrap().iter().find(|line| line["name"] == name).unwrap().clone();
+    assert_eq!(
+        (&line("mount")["value"], &line("mount")["origin"]),
+        (&json!("/o"), &json!({"kind": "file", "name": "vestibule.toml"}))
+    );
+    assert_eq!(line("database_url")["origin"], json!({"kind": "flag", "name": "--database-url"}));
+    assert_eq!(line("listen")["origin"], json!({"kind": "default"}));
+    let secret = line("providers.github.client_secret");
+    assert_eq!((&secret["is_set"], &secret["value"]), (&json!(true), &Value::Null));
+    let output = text(&place.run(&["settings"], "").stdout);
+    assert!(output.contains("mount = /o   [vestibule.toml]\n"), "{output}");
+    assert!(output.contains("providers.github.client_secret = (set)   [vestibule.toml]"), "{output}");
+    assert!(!output.contains("hush") && !all.to_string().contains("hush"));
+}
+
+#[test]
 fn what_an_application_says_of_itself_is_set_changed_and_checked() {
     let place = Place::sqlite();
     let create =

@@ -7,6 +7,10 @@
 mod actor;
 pub mod applications;
 pub mod associations;
+pub mod audit;
+pub mod keys;
+pub mod providers;
+pub mod settings;
 pub mod tokens;
 pub mod users;
 

@@ -12,6 +12,7 @@ use super::actor::{Actor, Area, Permission};
 use super::{Decided, associations, difference, not_found};
 use crate::claims;
 use crate::context::{Context, Ctx, random};
+use crate::identity::password::{Weakness, weakness};
 use crate::identity::sign_in::hash_error;
 use crate::logout;
 use crate::store::user::{self, NewUser, User};
@@ -66,7 +67,10 @@ pub async fn create(cx: &Ctx, actor: &Actor, members: &Map<String, Value>) -> Re
     let mut members = members.clone();
     let password = match members.remove("password") {
         None | Some(Value::Null) => None,
-        Some(Value::String(password)) => Some(encoded(cx, &password).await?),
+        Some(Value::String(password)) => {
+            let text = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            Some(encoded(cx, actor, &password, &text("username"), &text("email")).await?)
+        }
         Some(_) => return Err(wrong("password", "`password` has the wrong type.")),
     };
     let is_superuser = match members.remove("is_superuser") {
@@ -184,7 +188,10 @@ pub async fn delete(cx: &Ctx, actor: &Actor, id: i64) -> Result<User, OAuthError
 pub async fn set_password(cx: &Ctx, actor: &Actor, id: i64, password: Option<&str>) -> Result<User, OAuthError> {
     actor.must_change(Area::Users)?;
     let (act, encoded) = match password {
-        Some(password) => ("user.set_password", Some(encoded(cx, password).await?)),
+        Some(password) => {
+            let user = user::find(&cx.db, id).await?.ok_or_else(gone)?;
+            ("user.set_password", Some(encoded(cx, actor, password, &user.username, &user.email).await?))
+        }
         None => ("user.remove_password", None),
     };
     let change = decide(cx, actor, id, act, move |tx, _| {
@@ -392,10 +399,28 @@ async fn must_leave_a_superuser(tx: &mut Tx<'_>, actor: &Actor, user: &User) -> 
     })
 }
 
-/// The encoding of a password that is acceptable.
-async fn encoded(cx: &Context, password: &str) -> Result<String, OAuthError> {
+/// The encoding of a password that is acceptable for somebody with this username and address. Who runs the command line
+/// chooses as they like.
+async fn encoded(
+    cx: &Context,
+    actor: &Actor,
+    password: &str,
+    username: &str,
+    email: &str,
+) -> Result<String, OAuthError> {
     if password.is_empty() {
         return Err(wrong("password", "The password is empty."));
+    }
+    let min_length = cx.settings.accounts.password_min_length;
+    let weakness = weakness(password, min_length, username, email).filter(|_| !actor.is_operator());
+    if let Some(weakness) = weakness {
+        let sentence = match weakness {
+            Weakness::Short => format!("The password needs at least {min_length} characters."),
+            Weakness::Long => "The password is longer than 4096 bytes.".to_owned(),
+            Weakness::Common => "Many people use this password, so it is tried first.".to_owned(),
+            Weakness::Own => "The password is the person's username or address.".to_owned(),
+        };
+        return Err(wrong("password", sentence));
     }
     cx.hasher.hash(password, random()).await.map_err(hash_error)
 }

@@ -16,6 +16,7 @@ mod destination;
 mod device;
 mod disconnect;
 mod discovery;
+mod download;
 mod email;
 mod introspect;
 mod invalidate;
@@ -168,7 +169,8 @@ pub fn router(cx: &Ctx) -> (Router, Vec<String>) {
     for (name, endpoint) in own_pages {
         router = both(router, &format!("/account/{name}"), &endpoint);
     }
-    for (path, endpoint) in console::endpoints().into_iter().chain(admin_api::endpoints(cx)) {
+    let administered = cx.settings.console.enabled;
+    for (path, endpoint) in console::endpoints().into_iter().chain(admin_api::endpoints(cx)).filter(|_| administered) {
         router = both(router, path, &endpoint);
     }
     for (name, endpoint) in endpoints {

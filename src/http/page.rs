@@ -95,7 +95,12 @@ const TRANSLATIONS: &[(&str, &str)] =
     embedded!("translations/en.toml", "translations/de.toml", "translations/fr.toml", "translations/es.toml");
 
 /// The texts of the console, beside the others of their language.
-const CONSOLE_TRANSLATIONS: &[(&str, &str)] = embedded!("translations/console/en.toml");
+const CONSOLE_TRANSLATIONS: &[(&str, &str)] = embedded!(
+    "translations/console/en.toml",
+    "translations/console/de.toml",
+    "translations/console/fr.toml",
+    "translations/console/es.toml",
+);
 
 type Texts = BTreeMap<String, String>;
 

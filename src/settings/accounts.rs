@@ -1,12 +1,12 @@
 //! `[accounts]`: what people may do about their own accounts.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// NIST SP 800-63B §5.1.1.2: a password that somebody chooses has at least so many characters.
 const SHORTEST: usize = 8;
 
 /// `[accounts]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSettings {
     /// Whether anybody may make an account with a password.
@@ -18,7 +18,7 @@ pub struct AccountSettings {
 }
 
 /// `accounts.signup`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignUp {
     /// Nobody. The default: most who put a server before an API know whom they let in, and one who forgets the setting

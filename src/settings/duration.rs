@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// Reads `90s`, `10m`, `10h`, `30d`, `250ms`, or a bare number of seconds.
 ///
@@ -25,7 +25,16 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).filter(|total| *total <= 100 * 366 * 86_400).map(Duration::from_secs).ok_or_else(bad)
 }
 
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// Writes it as [`parse_duration`] reads it, in the greatest unit that leaves nothing over.
+pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let milliseconds = duration.as_millis();
+    let unit = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let fits = unit.into_iter().find(|(_, length)| milliseconds > 0 && milliseconds % length == 0);
+    let (unit, length) = fits.unwrap_or(if milliseconds == 0 { ("s", 1) } else { ("ms", 1) });
+    serializer.collect_str(&format_args!("{}{unit}", milliseconds / length))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Hidden, duration::duration};
+use super::{Hidden, duration};
 
 /// What a hook can be asked or told, by its name on the wire.
 pub const HOOK_EVENTS: [&str; 5] =
     ["person.arriving", "user.created", "association.created", "user.signed_in", "association.deleted"];
 
 /// `[hooks.NAME]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HookSettings {
     /// Where it is.
@@ -23,14 +23,14 @@ pub struct HookSettings {
     /// What it is asked or told; empty is everything.
     pub events: Vec<String>,
     /// How long it may take to answer.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// What happens to an arrival that it could not be asked about.
     pub on_failure: OnFailure,
 }
 
 /// `hooks.NAME.on_failure`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Nobody comes in unasked.

@@ -88,6 +88,12 @@ const SERVER: &[Key] = &[
     ),
     key("accounts.password_min_length", "8", "The shortest new password, in characters, 8 to 128."),
     key("accounts.deletion", "true", "Whether people may delete their own accounts."),
+    key("console.enabled", "true", "Whether the console (`/admin/`) and the admin API are there at all."),
+    key(
+        "console.require_second_factor",
+        "false",
+        "Whether staff come into the console only with a second factor: a passkey, or a code beside the password.",
+    ),
     key("tokens.access_token_ttl", "\"10h\"", "How long an access token lives."),
     key("tokens.refresh_token_ttl", "\"30d\"", "How long a refresh token lives when it is not used."),
     key("tokens.rotate_refresh_tokens", "true", "Whether a refresh gives a new refresh token and ends the old one."),

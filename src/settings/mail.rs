@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Hidden, duration::duration};
+use super::{Hidden, duration};
 
 /// `[mail]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MailSettings {
     /// The server that takes our mails, with its password: hidden.
@@ -17,7 +17,7 @@ pub struct MailSettings {
     /// A folder that mails are written to where no server is named.
     pub folder: Option<String>,
     /// How long a mail may take to be handed over.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
 }
 

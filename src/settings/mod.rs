@@ -3,8 +3,10 @@
 //! Not here: where a value comes from (flag, environment, file): the binary merges those and hands over a [`Settings`].
 
 mod accounts;
+mod console;
 mod duration;
 mod hooks;
+mod in_force;
 mod keys;
 mod mail;
 mod social;
@@ -12,19 +14,20 @@ mod social;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 pub use vestibule_protocol::client_metadata::AccessTokenFormat;
 
 pub use accounts::{AccountSettings, SignUp};
-use duration::duration;
+pub use console::ConsoleSettings;
 pub use duration::parse_duration;
 pub use hooks::{HOOK_EVENTS, HookSettings, OnFailure};
+pub use in_force::{Line, Origin, Origins};
 pub use keys::{KEYS, Key};
 pub use mail::MailSettings;
 pub use social::{OnTakenEmail, Policy, PolicySettings};
 
 /// The whole configuration. `Settings::default()` is what an empty file gives.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Address and port to listen on.
@@ -34,6 +37,7 @@ pub struct Settings {
     /// Where the OAuth2 endpoints hang.
     pub mount: String,
     /// `sqlite://FILE` or `postgres://USER@HOST/DATABASE`.
+    #[serde(serialize_with = "in_force::serialize_database_url")]
     pub database_url: String,
     /// The name this server itself has as a backend.
     pub proprietary_backend_name: String,
@@ -51,6 +55,8 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// `[accounts]`
     pub accounts: AccountSettings,
+    /// `[console]`
+    pub console: ConsoleSettings,
     /// `[tokens]`
     pub tokens: TokenSettings,
     /// `[authorization]`
@@ -81,43 +87,46 @@ pub struct Settings {
     pub hooks: BTreeMap<String, HookSettings>,
     /// `[outbound]`
     pub outbound: OutboundSettings,
+    /// Where the values came from, as far as whoever merged them says.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 /// `[database]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseSettings {
     /// The most connections to PostgreSQL that one node opens.
     pub max_connections: u32,
     /// How long a request waits for a connection before it is told to come back.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub acquire_timeout: Duration,
     /// How often expired rows are removed.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub cleanup_interval: Duration,
 }
 
 /// `[http]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
     /// How long a request may take in all.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub request_timeout: Duration,
     /// The header by which a proxy tells the client's address; the last address in it counts.
     pub client_address_header: Option<String>,
     /// How long a client may take to send the head of a request.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub header_timeout: Duration,
     /// How long running requests have to finish after SIGTERM.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub drain_timeout: Duration,
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// A filter as tracing takes it: `info`, `vestibule=debug`.
@@ -127,7 +136,7 @@ pub struct LogSettings {
 }
 
 /// `log.format`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -137,7 +146,7 @@ pub enum LogFormat {
 }
 
 /// `[passwords]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PasswordSettings {
     /// Threads that hash; 0 is one for each processor.
@@ -147,44 +156,44 @@ pub struct PasswordSettings {
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenSettings {
     /// How long an access token lives.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub access_token_ttl: Duration,
     /// How long a refresh token lives when it is not used.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub refresh_token_ttl: Duration,
     /// Whether a refresh gives a new refresh token.
     pub rotate_refresh_tokens: bool,
     /// Within it, the last refresh token asked again gives the same new pair; `0s` is strict.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub refresh_grace: Duration,
     /// What an access token is.
     pub access_token_format: AccessTokenFormat,
     /// Adds `user` {email, first_name, last_name} to the answer, as drf-social-oauth2 does.
     pub user_in_response: bool,
     /// How long a provider's token that was verified in a header is not asked about again.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub provider_token_ttl: Duration,
 }
 
 /// `[authorization]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthorizationSettings {
     /// How long an authorization code can be redeemed.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub code_ttl: Duration,
     /// How long a pushed request can be used.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub pushed_request_ttl: Duration,
     /// How long a device waits for its code to be typed.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub device_code_ttl: Duration,
     /// The time between two polls of a device.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub device_poll_interval: Duration,
     /// Whether redirect URIs may have a `*` at the beginning of their host.
     pub allow_uri_wildcards: bool,
@@ -193,19 +202,19 @@ pub struct AuthorizationSettings {
 }
 
 /// `[sessions]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSettings {
     /// After so long without a request a session ends.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub idle_ttl: Duration,
     /// After so long it ends in any case.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub absolute_ttl: Duration,
 }
 
 /// `[pages]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PageSettings {
     /// What the pages call this server.
@@ -217,16 +226,16 @@ pub struct PageSettings {
 }
 
 /// `[signing_keys]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigningKeySettings {
     /// How long a key signs.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub rotate_every: Duration,
 }
 
 /// `[registration]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistrationSettings {
     /// Who may register an application over HTTP.
@@ -240,7 +249,7 @@ pub struct RegistrationSettings {
 }
 
 /// `registration.by_people`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistrationByPeople {
     /// Nobody.
@@ -252,7 +261,7 @@ pub enum RegistrationByPeople {
 }
 
 /// `registration.mode`
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistrationMode {
     /// Nobody.
@@ -264,7 +273,7 @@ pub enum RegistrationMode {
 }
 
 /// `[mutual_tls]`: what a proxy that ends TLS says of the client's certificate.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MutualTlsSettings {
     /// The header with the certificate, PEM (also percent-encoded) or DER in base64.
@@ -274,7 +283,7 @@ pub struct MutualTlsSettings {
 }
 
 /// `[dpop]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DpopSettings {
     /// Whether every proof must have a nonce of this server's.
@@ -282,7 +291,7 @@ pub struct DpopSettings {
 }
 
 /// `[providers.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ProviderSettings {
     /// Whether it is enabled; without it, whether a client id is set, or anything at all where none is needed.
@@ -308,7 +317,7 @@ pub struct ProviderSettings {
     #[serde(skip, default = "written")]
     pub is_written: bool,
     /// A catalog entry's keys, and what this one provider needs beside (tenant, domain …).
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "in_force::serialize_entry")]
     pub entry: toml::Table,
 }
 
@@ -318,11 +327,11 @@ fn written() -> bool {
 }
 
 /// `[outbound]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundSettings {
     /// How long a provider has for a whole answer.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// The largest answer taken from a provider, in bytes after decompression.
     pub max_answer_bytes: usize,
@@ -334,7 +343,7 @@ pub struct OutboundSettings {
     pub origin_map: BTreeMap<String, String>,
 }
 
-/// A secret out of the configuration. `Debug` does not show it.
+/// A secret out of the configuration. Neither `Debug` nor what is written of it shows it.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Hidden(String);
@@ -372,6 +381,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             passwords: PasswordSettings::default(),
             accounts: AccountSettings::default(),
+            console: ConsoleSettings::default(),
             tokens: TokenSettings::default(),
             authorization: AuthorizationSettings::default(),
             sessions: SessionSettings::default(),
@@ -387,6 +397,7 @@ impl Default for Settings {
             provider_folder: None,
             hooks: BTreeMap::new(),
             outbound: OutboundSettings::default(),
+            origins: Origins::default(),
         }
     }
 }
@@ -398,6 +409,11 @@ impl Settings {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
         }
+    }
+
+    /// The database's address, without the password that may stand in it.
+    pub fn database_url_to_show(&self) -> String {
+        in_force::without_password(&self.database_url)
     }
 
     /// Who issues: the public address and the mount (RFC 8414 §2).

@@ -1,13 +1,13 @@
 //! Who gets in by a provider, and as whom: python-social-auth's settings under their names, for all providers (`[social]`)
 //! and for one (`[providers.NAME]`), whose word goes first.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Makes the settings of all providers and those of one out of one list.
 macro_rules! policy {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
         /// `[social]`, and what holds for a provider once its own settings lie over that.
-        #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+        #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Policy {
             $($(#[$doc])* pub $name: $type,)*
@@ -20,7 +20,7 @@ macro_rules! policy {
         }
 
         /// What `[providers.NAME]` says of the same; the rest is `[social]`'s.
-        #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
         #[serde(default)]
         pub struct PolicySettings {
             $($(#[$doc])* pub $name: Option<$type>,)*
@@ -104,7 +104,7 @@ policy! {
 }
 
 /// `on_taken_email`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTakenEmail {
     /// `email_in_use`.

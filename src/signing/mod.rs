@@ -15,6 +15,7 @@ use vestibule_protocol::{ErrorCode, OAuthError};
 pub use key::{Algorithm, KeyError, SigningKey, generate, sign_with_secret};
 
 use crate::context::{Context, random};
+use crate::store::audit::{self, Entry};
 use crate::store::change::Change;
 use crate::store::signing_key::{self, NewKey, StoredKey};
 
@@ -142,11 +143,12 @@ pub async fn maintain(cx: &Context) -> Result<(), OAuthError> {
     Ok(())
 }
 
-/// Lets the next key of each algorithm sign from now on, and makes a new next one.
+/// Lets the next key of each algorithm sign from now on, and makes a new next one. It is noted as `entry` says of the names
+/// of the keys that sign now.
 ///
 /// # Errors
 /// What the database says.
-pub async fn rotate(cx: &Context) -> Result<(), OAuthError> {
+pub async fn rotate(cx: &Context, entry: impl FnOnce(&[String]) -> Entry + Send + 'static) -> Result<(), OAuthError> {
     maintain(cx).await?;
     let now = cx.clock.now();
     let period = period(cx);
@@ -154,9 +156,60 @@ pub async fn rotate(cx: &Context) -> Result<(), OAuthError> {
     for algorithm in Algorithm::ALL {
         new.push(make(cx, algorithm, now + period).await?);
     }
-    signing_key::rotate(&cx.db, new, now).await?;
+    let rotated = cx.db.write(move |tx| {
+        Box::pin(async move {
+            let signing = signing_key::rotate_in(tx, &new, now).await?;
+            audit::note(tx, entry(&signing)).await
+        })
+    });
+    rotated.await?;
     signing_key::retire(&cx.db, now, longest_use(cx)).await?;
     Ok(())
+}
+
+/// What a key does at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is published and will sign.
+    Next,
+    /// It signs.
+    Signing,
+    /// It does not sign any more; what it signed can still be verified.
+    Retired,
+}
+
+impl State {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Signing => "signing",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn of(key: &StoredKey, all: &[StoredKey], now: i64) -> Self {
+        if key.active_at > now {
+            return Self::Next;
+        }
+        let is_followed = all.iter().any(|other| {
+            other.algorithm == key.algorithm
+                && other.active_at <= now
+                && (other.active_at, &other.kid) > (key.active_at, &key.kid)
+        });
+        if is_followed { Self::Retired } else { Self::Signing }
+    }
+}
+
+/// Every key that signs tokens, will sign them, or did and is still published.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(cx: &Context) -> Result<Vec<(StoredKey, State)>, OAuthError> {
+    let now = cx.clock.now();
+    let all = signing_key::living(&cx.db, now).await?;
+    let states: Vec<State> = all.iter().map(|key| State::of(key, &all, now)).collect();
+    Ok(all.into_iter().zip(states).filter(|(key, _)| key.kid != PAIRWISE).collect())
 }
 
 async fn make(cx: &Context, algorithm: Algorithm, active_at: i64) -> Result<NewKey, OAuthError> {

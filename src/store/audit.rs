@@ -56,9 +56,9 @@ pub struct Noted {
 
 /// Notes what the rest of this transaction does.
 pub async fn note(tx: &mut Tx<'_>, entry: Entry) -> Result<()> {
-    let sql =
-        "INSERT INTO vestibule_audit (at, actor_id, actor, via, address, act, target_kind, target_id, target, detail)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let sql = "INSERT INTO vestibule_audit
+                      (at, actor_id, actor, via, address, act, act_area, target_kind, target_id, target, detail)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let args = args![
         entry.at,
         entry.actor_id,
@@ -66,12 +66,18 @@ pub async fn note(tx: &mut Tx<'_>, entry: Entry) -> Result<()> {
         entry.via,
         entry.address,
         entry.act,
+        area(entry.act),
         entry.target_kind,
         entry.target_id,
         entry.target,
         entry.detail.to_string()
     ];
     tx.execute(sql, args).await.map(|_| ())
+}
+
+/// The beginning of an act's name: `application` of `application.create`.
+fn area(act: &str) -> &str {
+    act.split('.').next().unwrap_or_default()
 }
 
 /// Which entries are read; a filter that is empty takes all.
@@ -85,32 +91,63 @@ pub struct Filter {
     pub target_kind: String,
     /// … and what it is called.
     pub target: String,
+    /// From this second since 1970 on.
+    pub since: Option<i64>,
+    /// Before this second since 1970.
+    pub until: Option<i64>,
 }
 
-/// Entries with smaller numbers than `before`, the youngest first, at most `limit`.
+/// Entries that are older than the one numbered `before`, the youngest first, at most `limit`. A number that none has stands
+/// before all.
 pub async fn page(db: &Db, filter: &Filter, before: i64, limit: i64) -> Result<Vec<Noted>> {
     macro_rules! page {
-        ($more:literal) => {
+        ($word:literal) => {
             concat!(
                 "SELECT id, at, actor_id, actor, via, address, act, target_kind, target_id, target, detail
-                   FROM vestibule_audit WHERE id < $1 AND ($3 = '' OR actor = $3) AND ($4 = '' OR act LIKE $4 ESCAPE '!')
-                    AND ($5 = '' OR target_kind = $5) AND ($6 = '' OR target = $6)",
-                $more,
-                " ORDER BY id DESC LIMIT $2"
+                   FROM vestibule_audit WHERE ",
+                $word,
+                "at >= $3 AND at <= $4 AND (at < $1 OR id < $2)
+                    AND ($6 = '' OR target = $6) AND ($7 = '' OR act = $7) AND ($8 = '' OR actor = $8)
+                    AND ($9 = '' OR target_kind = $9) AND ($10 = '' OR act_area = $10)
+                  ORDER BY at DESC, id DESC LIMIT $5"
             )
         };
     }
-    // The most telling word alone is given as such, so that its index is used.
-    let sql = match (filter.target.is_empty(), filter.actor.is_empty()) {
-        (false, _) if !filter.target_kind.is_empty() => page!(" AND target_kind = $5 AND target = $6"),
-        (_, false) => page!(" AND actor = $3"),
+    let (act, act_area) = match filter.act.strip_suffix('.') {
+        Some(area) => ("", area),
+        None => (filter.act.as_str(), ""),
+    };
+    // The words whose index tells the most are given as such; each index is in the order of the list.
+    let given =
+        [filter.target.as_str(), &filter.actor, act, act_area, &filter.target_kind].map(|word| !word.is_empty());
+    let sql = match given {
+        [true, ..] => page!("target = $6 AND "),
+        [_, true, true, ..] => page!("actor = $8 AND act = $7 AND "),
+        [_, true, _, true, _] => page!("actor = $8 AND act_area = $10 AND "),
+        [_, true, _, _, true] => page!("actor = $8 AND target_kind = $9 AND "),
+        [_, true, ..] => page!("actor = $8 AND "),
+        [_, _, true, ..] => page!("act = $7 AND "),
+        [_, _, _, true, _] => page!("act_area = $10 AND "),
+        [.., true] => page!("target_kind = $9 AND "),
         _ => page!(""),
     };
-    let act = match filter.act.as_str() {
-        "" => String::new(),
-        act => format!("{}{}", super::like_literal(act), if act.ends_with('.') { "%" } else { "" }),
-    };
-    let args = args![before, limit, filter.actor.clone(), act, filter.target_kind.clone(), filter.target.clone()];
+    let at = db.optional("SELECT at FROM vestibule_audit WHERE id = $1", args![before], |row| row.int(0)).await?;
+    let at = at.unwrap_or(i64::MAX);
+    // One bound each way: SQLite goes by one only.
+    let (since, last) =
+        (filter.since.unwrap_or(i64::MIN), filter.until.map_or(at, |until| at.min(until.saturating_sub(1))));
+    let args = args![
+        at,
+        before,
+        since,
+        last,
+        limit,
+        filter.target.clone(),
+        act,
+        filter.actor.clone(),
+        filter.target_kind.clone(),
+        act_area,
+    ];
     db.all(sql, args, Noted::from_row).await
 }
 

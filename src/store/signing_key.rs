@@ -87,21 +87,16 @@ pub async fn insert_missing(db: &Db, new: Vec<NewKey>, now: i64) -> Result<()> {
     .await
 }
 
-/// Lets every key that waits sign from now on, and stores new ones that wait.
-pub async fn rotate(db: &Db, new: Vec<NewKey>, now: i64) -> Result<()> {
-    db.write(move |tx| {
-        Box::pin(async move {
-            tx.lock("signing keys").await?;
-            let sql = "UPDATE vestibule_signing_key SET active_at = $1 WHERE active_at > $1";
-            tx.execute(sql, args![now]).await?;
-            for key in &new {
-                insert(tx, key, now).await?;
-            }
-            tx.changed(Change::SigningKeys);
-            Ok(())
-        })
-    })
-    .await
+/// Lets every key that waits sign from now on, stores new ones that wait, and gives the names of those that sign now.
+pub async fn rotate_in(tx: &mut Tx<'_>, new: &[NewKey], now: i64) -> Result<Vec<String>> {
+    tx.lock("signing keys").await?;
+    let sql = "UPDATE vestibule_signing_key SET active_at = $1 WHERE active_at > $1 RETURNING kid";
+    let signing = tx.all(sql, args![now], |row| row.text(0)).await?;
+    for key in new {
+        insert(tx, key, now).await?;
+    }
+    tx.changed(Change::SigningKeys);
+    Ok(signing)
 }
 
 /// Gives every key that has been followed by another its end, and deletes those whose end is past.

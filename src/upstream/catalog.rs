@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::{Provider, quirk};
 use crate::protocol::provider::source::{locate, parse_source};
 use crate::protocol::provider::{
@@ -27,6 +29,12 @@ pub struct CatalogLine {
     pub changed: Vec<String>,
     /// The keys that the operator must set, below `providers.NAME`.
     pub needs: Vec<String>,
+    /// Those of them that are not set.
+    pub missing: Vec<String>,
+    /// What its settings are, by name, but for those that are secret.
+    pub values: BTreeMap<String, Value>,
+    /// Whether the catalog has it; else it is the operator's own.
+    pub is_in_catalog: bool,
     /// Whether it is enabled.
     pub enabled: bool,
     /// Which of its tokens can be tied to our client id.
@@ -173,13 +181,23 @@ impl Known {
         }
         let must = entry.settings.iter().filter(|(_, rule)| rule.default.is_none() && !rule.optional);
         needs.extend(must.map(|(name, _)| name.clone()));
+        let is_set = |need: &&String| match need.as_str() {
+            "client_id" => self.ours.client_id.is_some(),
+            "client_secret" => self.ours.client_secret.as_ref().is_some_and(|secret| !secret.reveal().is_empty()),
+            "issuer" => says_issuer,
+            setting => self.values.contains_key(setting),
+        };
+        let missing = needs.iter().filter(|need| !is_set(need)).cloned().collect();
         let by_access_token = entry.audience.is_some() && entry.takes_access_tokens();
         let by_id_token = entry.takes_id_tokens() || entry.protocol == Protocol::Oidc;
         let mut table = with_standards(self.table.clone());
         table.remove("example");
         CatalogLine {
             name: entry.name.clone(),
+            is_in_catalog: embedded(&entry.name).is_some(),
             needs,
+            missing,
+            values: self.values.iter().filter_map(|(name, value)| Some((name.clone(), value.shown()?))).collect(),
             changed: self.changed.clone(),
             audience_check: match (by_access_token, by_id_token) {
                 (true, true) => "access token and ID token",

@@ -32,6 +32,7 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -77,6 +78,8 @@ pub struct Upstream {
     used: Cache<(String, TokenDigest), ()>,
     clients: ClientDocuments,
     webhooks: Webhooks,
+    /// Read when somebody first looks at it.
+    catalog: OnceLock<Vec<CatalogLine>>,
 }
 
 /// What a client presents.
@@ -184,7 +187,22 @@ impl Upstream {
         let outbound = Outbound::new(&settings.outbound)?;
         let used = Cache::builder().max_capacity(MAX_USED).time_to_live(USED_FOR).build();
         let (clients, webhooks) = (ClientDocuments::default(), Webhooks::default());
-        Ok(Self { outbound, clock, providers, remembered, used, clients, webhooks })
+        let catalog = OnceLock::new();
+        Ok(Self { outbound, clock, providers, remembered, used, clients, webhooks, catalog })
+    }
+
+    /// A line for every provider there is, enabled or not, by name: as they were when this was first asked.
+    ///
+    /// # Errors
+    /// One line that names what is wrong with the operator's files or keys.
+    pub fn catalog(&self, settings: &Settings) -> Result<&[CatalogLine], String> {
+        match self.catalog.get() {
+            Some(lines) => Ok(lines),
+            None => {
+                let lines = lines(settings)?;
+                Ok(self.catalog.get_or_init(|| lines))
+            }
+        }
     }
 
     /// The enabled provider of this name, letter by letter.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::keys::{Cached, Discovery};
 use super::{cas, oauth1, openid2, quirk, refuse};
@@ -29,6 +29,8 @@ pub struct Provider {
     pub(super) values: BTreeMap<String, Setting>,
     /// A place for each call that may run at once.
     pub(super) lane: Semaphore,
+    /// Held by whoever tries it out.
+    pub(super) trying: Mutex<()>,
     pub(super) discovery: Cached<Discovery>,
     pub(super) keys: Cached<KeySet>,
     /// The one that the operator gave (`public_key`), in place of published ones, and what it may sign with.
@@ -82,6 +84,7 @@ impl Provider {
         let mut provider = Self {
             client_ids,
             lane: Semaphore::new(max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
+            trying: Mutex::default(),
             discovery: Cached::default(),
             keys: Cached::default(),
             issuers: Vec::new(),

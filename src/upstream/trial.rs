@@ -5,6 +5,7 @@
 //! "no such client" to others.
 
 use futures_util::FutureExt as _;
+use serde_json::{Value, json};
 
 use super::outbound::{Answer, Call};
 use super::{Departure, Provider, Upstream, keys, quirk};
@@ -67,6 +68,20 @@ impl CheckOutcome {
 }
 
 impl Trial {
+    /// As it is shown to programs.
+    pub fn to_json(&self) -> Value {
+        let check = |check: &Check| {
+            json!({
+                "what": check.what,
+                "outcome": check.outcome.as_str().to_lowercase(),
+                "detail": check.detail,
+                "advice": check.advice,
+            })
+        };
+        let checks: Vec<Value> = self.checks.iter().map(check).collect();
+        json!({ "name": self.name, "ok": self.is_good(), "redirect_uri": self.redirect_uri, "checks": checks })
+    }
+
     /// Whether nothing is wrong, as far as it can be told.
     pub fn is_good(&self) -> bool {
         self.checks.iter().all(|check| check.outcome != CheckOutcome::Bad)
@@ -98,6 +113,12 @@ struct Clocks {
 }
 
 impl Upstream {
+    /// As [`Upstream::try_out`], but `None` while somebody else tries this provider.
+    pub async fn try_out_alone(&self, provider: &Provider, redirect_uri: &str) -> Option<Trial> {
+        let _alone = provider.trying.try_lock().ok()?;
+        Some(self.try_out(provider, redirect_uri).await)
+    }
+
     /// Tries everything of a provider that can be tried without a person. `redirect_uri` is ours.
     pub async fn try_out(&self, provider: &Provider, redirect_uri: &str) -> Trial {
         let mut checks = Vec::new();

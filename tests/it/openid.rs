@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use vestibule::admin::{self, Actor};
 use vestibule::protocol::GrantType::{AuthorizationCode, RefreshToken};
 use vestibule::protocol::client_metadata::SubjectType;
 use vestibule::protocol::jwt::Jwt;
@@ -244,7 +245,7 @@ on_both_databases! {
         assert!(early.contains(&header(&text)["kid"].as_str().unwrap().to_owned()));
 
         t.clock.advance(2);
-        signing::rotate(t.vestibule.context()).await.unwrap();
+        admin::keys::rotate(t.vestibule.context(), &Actor::operator()).await.unwrap();
 
         let there = Guest::new(&second);
         let (after, text) = id_token(&second, &there, &app).await;

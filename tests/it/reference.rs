@@ -51,6 +51,32 @@ fn every_default_in_the_reference_is_the_default() {
     assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
 }
 
+/// The acts that the code notes, and those that the page tells of.
+#[test]
+fn the_audit_logs_page_has_every_act_that_there_is() {
+    let is_act = |word: &&str| {
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        word.split_once('.').is_some_and(|(area, verb)| plain(area) && plain(verb))
+    };
+    let mut noted = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("src/admin")).unwrap() {
+        let path = entry.unwrap().path();
+        // There are the words of permissions, which look the same.
+        if path.is_dir() || path.file_name().is_some_and(|name| name == "actor.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        noted.extend(code.split('"').skip(1).step_by(2).filter(is_act).map(str::to_owned));
+    }
+    let page = std::fs::read_to_string(root().join("docs/reference/audit.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told: std::collections::BTreeSet<_> = rows.map(str::to_owned).collect();
+
+    assert!(noted.len() > 8);
+    assert_eq!(told, noted);
+}
+
 fn pages(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

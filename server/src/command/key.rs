@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
-use vestibule::store::signing_key::{self, StoredKey};
-use vestibule::{Vestibule, signing};
+use serde_json::Value;
+use vestibule::Vestibule;
+use vestibule::admin::{Actor, keys};
 
 use crate::outcome::{Outcome, Output, print};
 
@@ -18,48 +18,21 @@ pub enum KeyCommand {
 }
 
 pub(super) async fn run(vestibule: &Vestibule, command: KeyCommand) -> Outcome {
-    let cx = vestibule.context();
+    let (cx, actor) = (vestibule.context(), Actor::operator());
     let (output, is_rotation) = match command {
         KeyCommand::List(output) => (output, false),
         KeyCommand::Rotate(output) => (output, true),
     };
     if is_rotation {
-        signing::rotate(cx).await?;
+        keys::rotate(cx, &actor).await?;
     }
-    let now = cx.clock.now();
-    let keys = signing_key::living(&cx.db, now).await?;
-    let rows: Vec<(&StoredKey, &str)> =
-        keys.iter().filter(|key| key.algorithm != "HS256").map(|key| (key, state(&keys, key, now))).collect();
-    let json: Vec<Value> = rows
-        .iter()
-        .map(|(key, state)| {
-            json!({
-                "kid": key.kid,
-                "algorithm": key.algorithm,
-                "state": state,
-                "created_at": key.created_at,
-                "active_at": key.active_at,
-                "expires_at": key.expires_at,
-            })
-        })
-        .collect();
+    let all = keys::list(cx, &actor).await?;
+    let json: Vec<Value> = all.iter().map(|(key, state)| keys::described(key, *state)).collect();
     print(output, &Value::Array(json), || {
-        rows.iter().fold(String::new(), |mut text, (key, state)| {
-            let _ = writeln!(text, "{:<44} {:<6} {state}", key.kid, key.algorithm);
+        all.iter().fold(String::new(), |mut text, (key, state)| {
+            let _ = writeln!(text, "{:<44} {:<6} {}", key.kid, key.algorithm, state.as_str());
             text
         })
     });
     Ok(())
-}
-
-fn state(all: &[StoredKey], key: &StoredKey, now: i64) -> &'static str {
-    if key.active_at > now {
-        return "next";
-    }
-    let is_followed = all.iter().any(|other| {
-        other.algorithm == key.algorithm
-            && other.active_at <= now
-            && (other.active_at, &other.kid) > (key.active_at, &key.kid)
-    });
-    if is_followed { "retired" } else { "signing" }
 }

@@ -4,6 +4,7 @@ mod app;
 mod key;
 mod operate;
 mod provider;
+mod settings;
 mod trial;
 mod user;
 
@@ -62,6 +63,8 @@ enum Command {
     Key(key::KeyCommand),
     /// Validate the configuration, the database and each enabled provider
     Check(Output),
+    /// Every setting in force, with where it came from; of a secret only whether it is set
+    Settings(Output),
     /// Delete what has expired (a running server does so by itself)
     Cleanup(Output),
     /// Print the OpenAPI 3.1 document of a server with this configuration; the database is not asked
@@ -95,6 +98,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Provider(command) => provider::run(load(&flags)?, &command),
         Command::Key(command) => key::run(&open(load(&flags)?).await?, command).await,
         Command::Check(output) => operate::check(load(&flags)?, output).await,
+        Command::Settings(output) => settings::run(&load(&flags)?, output),
         Command::Cleanup(output) => operate::cleanup(&open(load(&flags)?).await?, output).await,
         Command::Openapi(_) => operate::openapi(&load(&flags)?),
     }

@@ -78,7 +78,7 @@ pub(super) async fn check(loaded: Loaded, output: Output) -> Outcome {
             }
             for trial in trial::all(&cx.upstream, &cx.settings).await {
                 let what = format!("provider {}", trial.name);
-                let more = Some(trial::as_json(&trial)["checks"].take());
+                let more = Some(trial.to_json()["checks"].take());
                 findings.push(Finding { what, outcome: trial::in_short(&trial), more });
             }
         }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
 use vestibule::clock::Clock;
 use vestibule::settings::Settings;
 use vestibule::upstream::{CheckOutcome, Trial, Upstream};
@@ -23,7 +22,7 @@ pub(super) async fn test(loaded: Loaded, name: &str, output: Output) -> Outcome 
         Failure::Refused(format!("the provider `{name}` {sentence}"))
     })?;
     let trial = upstream.try_out(provider, &settings.redirect_uri(name)).await;
-    print(output, &as_json(&trial), || as_text(&trial));
+    print(output, &trial.to_json(), || as_text(&trial));
     match trial.is_good() {
         true => Ok(()),
         false => Err(Failure::Refused(format!("the provider `{name}` will not work as it is set up"))),
@@ -77,22 +76,6 @@ pub(super) fn in_short(trial: &Trial) -> Result<String, String> {
 
 fn advice(advice: &str) -> String {
     if advice.is_empty() { String::new() } else { format!(" → {advice}") }
-}
-
-pub(super) fn as_json(trial: &Trial) -> Value {
-    let checks: Vec<_> = trial
-        .checks
-        .iter()
-        .map(|check| {
-            json!({
-                "what": check.what,
-                "outcome": check.outcome.as_str().to_lowercase(),
-                "detail": check.detail,
-                "advice": check.advice,
-            })
-        })
-        .collect();
-    json!({ "name": trial.name, "ok": trial.is_good(), "redirect_uri": trial.redirect_uri, "checks": checks })
 }
 
 fn as_text(trial: &Trial) -> String {

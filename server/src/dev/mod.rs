@@ -17,9 +17,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
+use vestibule::Vestibule;
 use vestibule::context::random;
 use vestibule::settings::{ProviderSettings, SignUp};
-use vestibule::{Settings, Vestibule};
 
 use demo::Demo;
 use provider::{MOUNT, Provider, random_text};
@@ -109,7 +109,7 @@ pub async fn run(loaded: Loaded, output: Output) -> Result<(), Failure> {
         let tour = Tour::new(&base_url, &cx.settings, &demo)?;
         let page = Page {
             base_url: &base_url,
-            database: database(&cx.settings),
+            database: cx.settings.database_url_to_show(),
             throw_away: !names_database,
             demo: &demo,
             commands: tour.commands().await?,
@@ -148,19 +148,6 @@ impl ThrowAway {
 
     fn database_url(&self) -> String {
         format!("sqlite://{}", self.0.path().join("vestibule.db").display())
-    }
-}
-
-/// The database's address without the password that may stand in it, before the host or as a parameter.
-fn database(settings: &Settings) -> String {
-    let url = &settings.database_url;
-    match Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() || parsed.query().is_some() => {
-            let _ = parsed.set_password(None);
-            parsed.set_query(None);
-            parsed.to_string()
-        }
-        _ => url.clone(),
     }
 }
 
@@ -224,9 +211,7 @@ impl Page<'_> {
 
 #[cfg(test)]
 mod tests {
-    use vestibule::settings::Settings;
-
-    use super::{base_url, database, provider_settings};
+    use super::{base_url, provider_settings};
 
     #[test]
     fn a_listener_is_reached_on_this_machine_by_the_origin_that_a_url_would_have() {
@@ -236,15 +221,6 @@ mod tests {
         assert_eq!(of("0.0.0.0:8000"), "http://127.0.0.1:8000");
         assert_eq!(of("[::]:8000"), "http://[::1]:8000");
         assert_eq!(of("127.0.0.1:80"), "http://127.0.0.1");
-    }
-
-    #[test]
-    fn the_database_is_shown_without_its_password() {
-        let shown = |url: &str| database(&Settings { database_url: url.to_owned(), ..Settings::default() });
-
-        assert_eq!(shown("postgres://me:hush@host/db"), "postgres://me@host/db");
-        assert_eq!(shown("postgres://me@host/db?password=hush"), "postgres://me@host/db");
-        assert_eq!(shown("sqlite://kept.db"), "sqlite://kept.db");
     }
 
     #[test]

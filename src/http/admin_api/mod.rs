@@ -8,9 +8,13 @@
 
 mod applications;
 mod associations;
+mod audit;
 mod dashboard;
 mod gate;
 mod grants;
+mod keys;
+mod providers;
+mod settings;
 mod tokens;
 mod users;
 
@@ -54,6 +58,13 @@ pub(super) fn endpoints(cx: &Ctx) -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/api/consents/{id}", delete(grants::withdraw)),
         ("/admin/api/associations", get(associations::list)),
         ("/admin/api/associations/{id}", get(associations::one).delete(associations::disconnect)),
+        ("/admin/api/keys", get(keys::list)),
+        ("/admin/api/keys/rotate", post(keys::rotate)),
+        ("/admin/api/providers", get(providers::list)),
+        ("/admin/api/providers/{name}", get(providers::one)),
+        ("/admin/api/providers/{name}/test", post(providers::test)),
+        ("/admin/api/audit", get(audit::list)),
+        ("/admin/api/settings", get(settings::list)),
     ];
     let gated = |endpoint: MethodRouter<Ctx>| endpoint.layer(middleware::from_fn_with_state(cx.clone(), gate::gate));
     all.into_iter().map(|(path, endpoint)| (path, gated(endpoint))).collect()

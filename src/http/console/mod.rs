@@ -4,11 +4,15 @@
 
 mod applications;
 mod associations;
+mod audit;
 mod chart;
 pub(super) mod dashboard;
 mod grants;
-mod tokens;
+mod keys;
 mod person;
+mod providers;
+mod settings;
+mod tokens;
 mod users;
 mod view;
 
@@ -24,6 +28,7 @@ use super::page::{self, Page};
 use super::visitor::{Form, Visitor, see_other};
 use crate::admin::{Actor, Area};
 use crate::context::{Context, Ctx};
+use crate::identity::second_factor::is_shown_by;
 
 /// Every page, under its full path.
 pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
@@ -47,6 +52,14 @@ pub(super) fn endpoints() -> Vec<(&'static str, MethodRouter<Ctx>)> {
         ("/admin/associations", get(associations::list)),
         ("/admin/associations/{id}", get(associations::show)),
         ("/admin/associations/{id}/disconnect", get(associations::ask).post(associations::disconnect)),
+        ("/admin/keys", get(keys::list)),
+        ("/admin/keys/rotate", get(keys::ask).post(keys::rotate)),
+        ("/admin/providers", get(providers::list)),
+        ("/admin/providers/{name}", get(providers::show)),
+        ("/admin/providers/{name}/test", get(providers::show).post(providers::test)),
+        ("/admin/audit", get(audit::list)),
+        ("/admin/audit/export", post(audit::export)),
+        ("/admin/settings", get(settings::list)),
     ]
 }
 
@@ -102,6 +115,11 @@ impl Staff {
             return Err(see_other(&format!("/account/sign-in?next={next}")));
         };
         match Actor::staff(cx, &session.user, &visitor.browser.address).await {
+            Ok(Some(_)) if cx.settings.console.require_second_factor && !is_shown_by(&session.amr) => {
+                let sentence = "The console asks for a second factor. Set one up under /account/security if you have none, sign out, and sign in with it.";
+                let error = OAuthError::new(ErrorCode::AccessDenied, sentence).with_status(403);
+                Err(page::refuse(cx, &visitor, error))
+            }
             Ok(Some(actor)) => Ok(Self { visitor, actor, here, query }),
             Ok(None) => {
                 let error = OAuthError::new(ErrorCode::AccessDenied, "The console is for staff.").with_status(403);

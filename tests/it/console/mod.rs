@@ -3,8 +3,12 @@
 
 mod applications;
 mod associations;
+mod audit_log;
 mod dashboard;
 mod idempotency;
+mod keys;
+mod providers;
+mod settings;
 mod tokens;
 mod users;
 
@@ -48,6 +52,11 @@ pub async fn page(guest: &Guest<'_>, path: &str) -> Answer {
 pub fn is_worded(answer: &Answer) {
     let bare = answer.text.split(['>', '"']).find(|text| text.starts_with("console_"));
     assert_eq!(bare, None, "{answer:?}");
+}
+
+/// A page's text, with the slashes that are escaped in it.
+pub fn plain(answer: &Answer) -> String {
+    answer.text.replace("&#x2f;", "/")
 }
 
 /// The form of a page with this action at its end.
