@@ -34,6 +34,7 @@ fn association(user_id: i64) -> Association {
         created_at: 0,
         extra: "{}".into(),
         refreshing_until: None,
+        updated_at: 0,
     }
 }
 
