@@ -34,7 +34,7 @@ on_both_databases! {
         assert!(github.contains("<code>allow_signup</code>") && github.contains("<code>social</code>"));
         assert!(!github.contains("github-secret") && !github.contains("/admin/providers/github/test"));
         let other = page(&viewer, "/admin/providers/azuread%2Dtenant%2Doauth2/").await;
-        assert!(other.text.contains("providers.azuread-tenant-oauth2.client_secret"));
+        assert!(other.text.contains("providers.azuread-tenant-oauth2.tenant_id"));
         assert!(!other.text.contains("providers.azuread-tenant-oauth2.client_id"));
         assert_eq!(viewer.get("/admin/providers/nobodys/").await.status, 404);
 
@@ -43,7 +43,7 @@ on_both_databases! {
         let names: Vec<_> = all.json()["providers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
         assert_eq!(names, ["facebook", "github"]);
         let one = call(&t, "GET", "/admin/api/providers/azuread-tenant-oauth2", &itself, Value::Null).await.json();
-        assert!(one["missing"].as_array().unwrap().contains(&"client_secret".into()) && one["enabled"] == false, "{one}");
+        assert!(one["missing"].as_array().unwrap().contains(&"tenant_id".into()) && one["enabled"] == false, "{one}");
         assert_eq!(call(&t, "GET", "/admin/api/providers/github", &itself, Value::Null).await.json()["policy"]["allow_signup"], false);
         assert_eq!(call(&t, "GET", "/admin/api/providers/nobodys", &itself, Value::Null).await.status, 404);
     }
