@@ -39,9 +39,13 @@ on_both_databases! {
         assert_eq!(viewer.get("/admin/providers/nobodys/").await.status, 404);
 
         let itself = bearer(&t, &app, "", "admin:read").await;
-        let all = call(&t, "GET", "/admin/api/providers?protocol=oauth2&state=enabled", &itself, Value::Null).await;
-        let names: Vec<_> = all.json()["providers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
-        assert_eq!(names, ["facebook", "github"]);
+        let names = async |query: &str| -> Vec<Value> {
+            let all = call(&t, "GET", &format!("/admin/api/providers?{query}"), &itself, Value::Null).await;
+            all.json()["providers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect()
+        };
+        assert_eq!(names("state=enabled").await, ["facebook", "github", "google-oauth2"]);
+        assert_eq!(names("state=enabled&q=goo").await, ["google-oauth2"]);
+        assert!(names("state=enabled&protocol=oidc").await.is_empty());
         let one = call(&t, "GET", "/admin/api/providers/azuread-tenant-oauth2", &itself, Value::Null).await.json();
         assert!(one["missing"].as_array().unwrap().contains(&"tenant_id".into()) && one["enabled"] == false, "{one}");
         assert_eq!(call(&t, "GET", "/admin/api/providers/github", &itself, Value::Null).await.json()["policy"]["allow_signup"], false);
