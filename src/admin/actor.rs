@@ -202,7 +202,9 @@ impl Actor {
         };
         actor.via = Via::Api;
         if !may_write {
-            actor.permissions.retain(|permission| !permission.change);
+            // Whoever may change may view: of that, viewing is left.
+            actor.permissions =
+                actor.permissions.into_iter().map(|permission| Permission { change: false, ..permission }).collect();
             actor.is_superuser = false;
         }
         Ok(actor)

@@ -34,16 +34,20 @@ on_both_databases! {
         assert!(github.contains("<code>allow_signup</code>") && github.contains("<code>social</code>"));
         assert!(!github.contains("github-secret") && !github.contains("/admin/providers/github/test"));
         let other = page(&viewer, "/admin/providers/azuread%2Dtenant%2Doauth2/").await;
-        assert!(other.text.contains("providers.azuread-tenant-oauth2.client_secret"));
+        assert!(other.text.contains("providers.azuread-tenant-oauth2.tenant_id"));
         assert!(!other.text.contains("providers.azuread-tenant-oauth2.client_id"));
         assert_eq!(viewer.get("/admin/providers/nobodys/").await.status, 404);
 
         let itself = bearer(&t, &app, "", "admin:read").await;
-        let all = call(&t, "GET", "/admin/api/providers?protocol=oauth2&state=enabled", &itself, Value::Null).await;
-        let names: Vec<_> = all.json()["providers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
-        assert_eq!(names, ["facebook", "github"]);
+        let names = async |query: &str| -> Vec<Value> {
+            let all = call(&t, "GET", &format!("/admin/api/providers?{query}"), &itself, Value::Null).await;
+            all.json()["providers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect()
+        };
+        assert_eq!(names("state=enabled").await, ["facebook", "github", "google-oauth2"]);
+        assert_eq!(names("state=enabled&q=goo").await, ["google-oauth2"]);
+        assert!(names("state=enabled&protocol=oidc").await.is_empty());
         let one = call(&t, "GET", "/admin/api/providers/azuread-tenant-oauth2", &itself, Value::Null).await.json();
-        assert!(one["missing"].as_array().unwrap().contains(&"client_secret".into()) && one["enabled"] == false, "{one}");
+        assert!(one["missing"].as_array().unwrap().contains(&"tenant_id".into()) && one["enabled"] == false, "{one}");
         assert_eq!(call(&t, "GET", "/admin/api/providers/github", &itself, Value::Null).await.json()["policy"]["allow_signup"], false);
         assert_eq!(call(&t, "GET", "/admin/api/providers/nobodys", &itself, Value::Null).await.status, 404);
     }
