@@ -68,7 +68,7 @@ pub(super) async fn gate(State(cx): State<Ctx>, request: Request, next: Next) ->
     parts.extensions.insert(actor);
     let request = Request::from_parts(parts, Body::from(body));
     match key {
-        None => next.run(request).await,
+        None => worded(next.run(request).await),
         Some(key) => once(&cx, key, asked, request, next).await.unwrap_or_else(|error| ApiError(error).into_response()),
     }
 }
@@ -105,7 +105,7 @@ async fn once(
             return Ok(answer);
         }
     }
-    let (parts, body) = next.run(request).await.into_parts();
+    let (parts, body) = worded(next.run(request).await).into_parts();
     let body: Bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     // What failed here may succeed when it is sent again; what was refused would be refused again.
     if parts.status.is_server_error() || parts.status == StatusCode::TOO_MANY_REQUESTS {
@@ -121,6 +121,18 @@ async fn once(
         idempotency::finish(&cx.db, key, sealed, now + KEPT).await?;
     }
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// What axum says of an address that it cannot read is no sentence of ours.
+fn worded(answer: Response) -> Response {
+    let is_plain = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    match answer.status() {
+        StatusCode::BAD_REQUEST if is_plain => {
+            let sentence = "A part of the address or of its query is not what it should be: a number, mostly.";
+            ApiError(OAuthError::invalid_request(sentence)).into_response()
+        }
+        _ => answer,
+    }
 }
 
 fn digest(cx: &Ctx, purpose: &str, parts: &[&[u8]]) -> TokenDigest {
