@@ -39,7 +39,7 @@ CREATE TABLE vestibule_audit (
     -- the person; NULL where it was an application or the command line
     actor_id    BIGINT,
     actor       TEXT   NOT NULL,
-    -- 'console', 'api', 'account' or 'command'
+    -- 'console', 'api' or 'command'
     via         TEXT   NOT NULL,
     address     TEXT   NOT NULL,
     -- 'application.create'

@@ -11,7 +11,7 @@ pub struct Entry {
     pub actor_id: Option<i64>,
     /// What they are called.
     pub actor: String,
-    /// `console`, `api`, `account` or `command`.
+    /// `console`, `api` or `command`.
     pub via: &'static str,
     /// The address that it was done from; empty for the command line.
     pub address: String,

@@ -181,7 +181,7 @@ on_both_databases! {
         };
         let left: Vec<_> = operations().into_iter().filter(|(.., operation)| is_for_programs(operation) && !is_done(operation)).map(|(path, method, _)| format!("{method} {path}")).collect();
         // The admin API, passkeys and SAML have tests of their own, whose answers are held against the document as well.
-        let elsewhere = |path: &String| path.contains("/admin/api/") || path.contains("passkey") || path.ends_with("/account/data");
+        let elsewhere = |path: &String| path.contains("/admin/") || path.contains("passkey") || path.ends_with("/account/data");
         let left: Vec<_> = left.into_iter().filter(|path| !elsewhere(path)).collect();
         assert_eq!(left, ["get /auth/metadata/{backend}"]);
     }

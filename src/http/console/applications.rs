@@ -8,10 +8,9 @@ use vestibule_protocol::{ClientType, GrantType, OAuthError, Params};
 use super::view::{
     Act, Bulk, Cell, Choice, Detail, Field, List, Question, Row, Secret, Section, Sheet, Table, fact, facts,
 };
-use super::{Notice, ROWS, Staff, StaffForm, segment};
+use super::{Notice, ROWS, Staff, StaffForm, nothing, segment};
 use crate::admin::{Area, applications};
 use crate::context::{Context, Ctx};
-use crate::http::respond;
 use crate::http::visitor::see_other;
 use crate::registration;
 use crate::settings::parse_duration;
@@ -308,7 +307,7 @@ pub(super) async fn ask(
         }
         "disable" => question("console_disable_title", "console_disable_sentence", "console_disable"),
         "delete" => question("console_application_delete_title", "console_application_delete_sentence", "delete"),
-        _ => return respond::not_found().await,
+        _ => return staff.refuse(&cx, nothing()),
     };
     staff.show(&cx, "console/confirm.html", &question)
 }
@@ -349,7 +348,7 @@ pub(super) async fn act(
             Ok(_) => return see_other(&format!("{LIST}?did=delete")),
             Err(error) => Err(error),
         },
-        _ => return respond::not_found().await,
+        _ => return staff.refuse(&cx, nothing()),
     };
     match done {
         Ok(()) => see_other(&format!("{url}?did={act}")),

@@ -6,11 +6,10 @@ use vestibule_protocol::{OAuthError, hex};
 
 use super::tokens::{application, person};
 use super::view::{Act, Bulk, Cell, Choice, Field, List, Question, Row, Table};
-use super::{Notice, ROWS, Staff, StaffForm};
+use super::{Notice, ROWS, Staff, StaffForm, nothing};
 use crate::admin::{Area, tokens};
 use crate::context::Ctx;
 use crate::http::page::{language_of, text};
-use crate::http::respond;
 use crate::http::visitor::see_other;
 use crate::store::grant_list::{self, Filter, ListedConsent, WaitingCode};
 
@@ -139,7 +138,7 @@ pub(super) async fn act(State(cx): State<Ctx>, Path(act): Path<String>, form: St
             Ok(()) if ids.is_empty() => Err(OAuthError::invalid_request("Choose at least one.")),
             done => done.map(|()| 0),
         },
-        _ => return respond::not_found().await,
+        _ => return staff.refuse(&cx, nothing()),
     };
     match done {
         Err(error) => staff.refuse(&cx, error),

@@ -209,6 +209,11 @@ impl Staff {
     }
 }
 
+/// There is no such page.
+fn nothing() -> OAuthError {
+    OAuthError::invalid_request("There is nothing at this address.").with_status(404)
+}
+
 /// What has just been done.
 #[derive(Debug, Serialize)]
 struct Notice {

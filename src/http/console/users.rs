@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 use vestibule_protocol::{OAuthError, Params};
 
 use super::view::{Act, Cell, Choice, Field, List, Question, Row, Sheet, Table};
-use super::{Notice, ROWS, Staff, StaffForm};
+use super::{Notice, ROWS, Staff, StaffForm, nothing};
 use crate::admin::{Area, Permission, users};
 use crate::context::{Context, Ctx};
-use crate::http::respond;
 use crate::http::visitor::see_other;
 use crate::identity::disconnect;
 use crate::store::association;
@@ -203,7 +202,7 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
             };
             let (own, may_go) = match read.await {
                 Ok((Some(own), may_go)) => (own, may_go),
-                Ok((None, _)) => return respond::not_found().await,
+                Ok((None, _)) => return staff.refuse(&cx, nothing()),
                 Err(error) => return staff.refuse(&cx, error),
             };
             let sentence = match may_go {
@@ -216,7 +215,7 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
                 ..question("console_disconnect_title", sentence, "console_disconnect")
             }
         }
-        _ => return respond::not_found().await,
+        _ => return staff.refuse(&cx, nothing()),
     };
     staff.show(&cx, "console/confirm.html", &question)
 }
@@ -238,7 +237,7 @@ pub(super) async fn act(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
             Ok(_) => return see_other(&format!("{LIST}?did=delete")),
             Err(error) => Err(error),
         },
-        _ => return respond::not_found().await,
+        _ => return staff.refuse(&cx, nothing()),
     };
     match done {
         Ok(()) => see_other(&format!("{}?did={act}", url(id))),

@@ -35,7 +35,6 @@ fn association(user_id: i64) -> Association {
         updated_at: 0,
         extra: "{}".into(),
         refreshing_until: None,
-        updated_at: 0,
     }
 }
 
