@@ -29,7 +29,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let milliseconds = duration.as_millis();
     let unit = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let fits = unit.into_iter().find(|(_, length)| milliseconds > 0 && milliseconds % length == 0);
+    let fits = unit.into_iter().find(|(_, length)| milliseconds > 0 && milliseconds.is_multiple_of(*length));
     let (unit, length) = fits.unwrap_or(if milliseconds == 0 { ("s", 1) } else { ("ms", 1) });
     serializer.collect_str(&format_args!("{}{unit}", milliseconds / length))
 }
