@@ -4,7 +4,7 @@ use serde_json::Value;
 use vestibule::settings::{Hidden, Origin};
 
 use super::{admin_app, bearer, call, desk, page, plain, staff};
-use crate::harness::{Engine, Setup, Test, on_both_databases};
+use crate::harness::{Engine, Setup, on_both_databases};
 
 on_both_databases! {
     async fn settings_are_shown_as_they_count_with_where_they_came_from_and_no_secret(s: Setup) {
