@@ -16,7 +16,7 @@ use crate::identity::password::{Weakness, weakness};
 use crate::identity::sign_in::hash_error;
 use crate::logout;
 use crate::store::user::{self, NewUser, User};
-use crate::store::{self, BoxFuture, Tx, audit, session};
+use crate::store::{self, BoxFuture, Tx, audit, passkey, recovery_code, session, totp};
 
 /// What a change gives, and what is noted of it beside the difference.
 type Changed<T> = Decided<(T, Map<String, Value>)>;
@@ -198,6 +198,30 @@ pub async fn set_password(cx: &Ctx, actor: &Actor, id: i64, password: Option<&st
         Box::pin(async move {
             user::set_password_in(tx, id, encoded).await?;
             done(session::end_all_in(tx, id).await?)
+        })
+    });
+    let (user, ended) = change.await?;
+    tell(cx, id, &ended).await?;
+    Ok(user)
+}
+
+/// Takes every second factor away from a person who has lost theirs (passkeys, the authenticator app, recovery codes), and
+/// ends their sessions.
+///
+/// # Errors
+/// 403 and 404.
+pub async fn remove_factors(cx: &Ctx, actor: &Actor, id: i64) -> Result<User, OAuthError> {
+    let change = decide(cx, actor, id, "user.remove_factors", move |tx, _| {
+        Box::pin(async move {
+            let passkeys = passkey::delete_all_in(tx, id).await?;
+            let app = totp::delete_in(tx, id).await?;
+            let codes = recovery_code::delete_all_in(tx, id).await?;
+            let ended = session::end_all_in(tx, id).await?;
+            let mut detail = Map::new();
+            detail.insert("passkeys".to_owned(), passkeys.into());
+            detail.insert("authenticator_app".to_owned(), app.into());
+            detail.insert("recovery_codes".to_owned(), codes.into());
+            Ok(Ok((ended, detail)))
         })
     });
     let (user, ended) = change.await?;

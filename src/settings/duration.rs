@@ -28,10 +28,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Writes it as [`parse_duration`] reads it, in the greatest unit that leaves nothing over.
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let milliseconds = duration.as_millis();
-    let unit = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let fits = unit.into_iter().find(|(_, length)| milliseconds > 0 && milliseconds.is_multiple_of(*length));
-    let (unit, length) = fits.unwrap_or(if milliseconds == 0 { ("s", 1) } else { ("ms", 1) });
-    serializer.collect_str(&format_args!("{}{unit}", milliseconds / length))
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    match units.into_iter().find(|(_, length)| milliseconds.is_multiple_of(*length)) {
+        Some((unit, length)) if milliseconds > 0 => {
+            serializer.collect_str(&format_args!("{}{unit}", milliseconds / length))
+        }
+        _ => serializer.serialize_str("0s"),
+    }
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -569,6 +569,14 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_written_as_they_are_read() {
+        for text in ["0s", "250ms", "1500ms", "90s", "10m", "10h", "25h", "30d"] {
+            let settings: super::SessionSettings = toml::from_str(&format!("idle_ttl = '{text}'")).unwrap();
+            assert_eq!(serde_json::to_value(settings).unwrap()["idle_ttl"], text);
+        }
+    }
+
+    #[test]
     fn an_empty_file_gives_the_defaults_and_secrets_do_not_show() {
         let settings: Settings =
             toml::from_str("[providers.github]\nclient_id = 'x'\nclient_secret = 'hush-hush'\ntenant_id = 't'")

@@ -147,3 +147,8 @@ pub async fn handle_of(db: &Db, user_id: i64, new: Vec<u8>) -> Result<Vec<u8>> {
     })
     .await
 }
+
+/// Removes all of a person's passkeys, and says how many.
+pub async fn delete_all_in(tx: &mut Tx<'_>, user_id: i64) -> Result<u64> {
+    tx.execute("DELETE FROM vestibule_passkey WHERE user_id = $1", args![user_id]).await
+}

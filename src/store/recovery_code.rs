@@ -38,3 +38,8 @@ pub async fn delete_unneeded(tx: &mut Tx<'_>, user_id: i64) -> Result<()> {
                   AND NOT EXISTS (SELECT 1 FROM vestibule_totp WHERE user_id = $1)";
     tx.execute(sql, args![user_id]).await.map(|_| ())
 }
+
+/// Removes all of a person's codes, and says how many.
+pub async fn delete_all_in(tx: &mut Tx<'_>, user_id: i64) -> Result<u64> {
+    tx.execute("DELETE FROM vestibule_recovery_code WHERE user_id = $1", args![user_id]).await
+}

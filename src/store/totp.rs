@@ -1,6 +1,6 @@
 //! What people's authenticator apps share with us.
 
-use super::{Db, Result, args, recovery_code};
+use super::{Db, Result, Tx, args, recovery_code};
 
 /// A person's authenticator app.
 #[derive(Clone)]
@@ -41,10 +41,15 @@ pub async fn take_step(db: &Db, user_id: i64, sealed_secret: Vec<u8>, step: i64,
 pub async fn delete(db: &Db, user_id: i64) -> Result<bool> {
     db.write(move |tx| {
         Box::pin(async move {
-            let count = tx.execute("DELETE FROM vestibule_totp WHERE user_id = $1", args![user_id]).await?;
+            let is_gone = delete_in(tx, user_id).await?;
             recovery_code::delete_unneeded(tx, user_id).await?;
-            Ok(count > 0)
+            Ok(is_gone)
         })
     })
     .await
+}
+
+/// As [`delete`], as part of a decision that also says what becomes of recovery codes.
+pub async fn delete_in(tx: &mut Tx<'_>, user_id: i64) -> Result<bool> {
+    tx.execute("DELETE FROM vestibule_totp WHERE user_id = $1", args![user_id]).await.map(|count| count > 0)
 }

@@ -28,6 +28,8 @@ pub enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Take every second factor away from a person who has lost theirs
+    RemoveFactors(Named),
     /// Keep a person out; every token of theirs ends at once
     Deactivate(Named),
     /// Let a person in again
@@ -83,6 +85,11 @@ pub(super) async fn run(vestibule: &Vestibule, command: UserCommand) -> Outcome 
             }
             let user = users::set_password(cx, &actor, user.id, Some(&line_of_stdin()?)).await.map_err(refused)?;
             done(&named, &user, "has a new password")
+        }
+        UserCommand::RemoveFactors(named) => {
+            let user = find(vestibule, &named.username).await?;
+            let user = users::remove_factors(cx, &actor, user.id).await.map_err(refused)?;
+            done(&named, &user, "has no second factor any more")
         }
         UserCommand::Deactivate(named) => {
             let user = find(vestibule, &named.username).await?;

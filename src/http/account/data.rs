@@ -12,6 +12,7 @@ use super::{freshly_signed_in, signed_in};
 use crate::context::{Context, Ctx};
 use crate::http::page::{self, Page};
 use crate::http::visitor::{Form, Visitor};
+use crate::identity::second_factor;
 use crate::registration;
 use crate::session;
 use crate::store::user::User;
@@ -101,6 +102,14 @@ async fn everything(cx: &Context, user: &User) -> Result<Value, OAuthError> {
         })
     });
     let applications = application::of_owner(&cx.db, user.id).await?;
+    let factors = second_factor::of(cx, user.id).await?;
+    let passkeys = factors.passkeys.iter().map(|own| {
+        json!({
+            "name": own.name,
+            "added_at": instant::write(own.created_at),
+            "last_used_at": moment(own.last_used_at),
+        })
+    });
     Ok(json!({
         "profile": {
             "id": user.id,
@@ -117,6 +126,9 @@ async fn everything(cx: &Context, user: &User) -> Result<Value, OAuthError> {
             "claims": stored(&user.claims),
         },
         "connected_accounts": associations.collect::<Vec<_>>(),
+        "passkeys": passkeys.collect::<Vec<_>>(),
+        "authenticator_app_added_at": moment(factors.totp.map(|own| own.created_at)),
+        "recovery_codes_left": factors.recovery_codes,
         "sessions": sessions.collect::<Vec<_>>(),
         "consents": consents.collect::<Vec<_>>(),
         "tokens": tokens.collect::<Vec<_>>(),

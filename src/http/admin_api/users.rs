@@ -82,7 +82,7 @@ pub(super) async fn delete(
 }
 
 /// `activate`, `deactivate`, `end-sessions`, `end-everything`, `set-password` with `{"password": "…"}`, or `null` to take it
-/// away, and `rights` with `{"is_staff", "is_superuser", "permissions"}`.
+/// away, `remove-factors`, and `rights` with `{"is_staff", "is_superuser", "permissions"}`.
 pub(super) async fn act(
     State(cx): State<Ctx>,
     Extension(actor): Extension<Actor>,
@@ -103,6 +103,7 @@ pub(super) async fn act(
             };
             users::set_password(&cx, &actor, id, password).await?
         }
+        "remove-factors" => users::remove_factors(&cx, &actor, id).await?,
         "rights" => users::set_rights(&cx, &actor, id, &members).await?,
         "end-sessions" => {
             users::end_sessions(&cx, &actor, id).await?;

@@ -10,6 +10,7 @@ use super::view::{Act, Cell, Detail, Fact, Row, Section, Table, fact};
 use super::{Notice, Staff, segment};
 use crate::admin::{Area, Permission, users};
 use crate::context::{Context, Ctx};
+use crate::identity::second_factor;
 use crate::session;
 use crate::store::association;
 use crate::store::consent;
@@ -37,6 +38,7 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
     let url = url(user.id);
     let permissions = Permission::of_stored(&user::permissions(&cx.db, user.id).await?);
     let may_act = may_act_on(staff, user);
+    let factors = second_factor::of(cx, user.id).await?;
     let mut badges = vec![state(user)];
     badges.extend(user.is_superuser.then(|| Cell::badge("console_superuser", "")));
     badges.extend((user.is_staff && !user.is_superuser).then(|| Cell::badge("console_staff", "")));
@@ -55,6 +57,9 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
         fact("console_email_verified", Cell::mark(user.email_verified)),
         fact("console_full_name", Cell::text(full_name(user))),
         fact("console_has_password", Cell::mark(user.has_password())),
+        fact("console_passkeys", Cell::text(factors.passkeys.len().to_string())),
+        fact("console_app", Cell::mark(factors.totp.is_some())),
+        fact("console_recovery_codes", Cell::text(factors.recovery_codes.to_string())),
         Fact { label: "console_rights", cells: rights },
         fact("console_joined", Cell::time(user.date_joined)),
         fact("console_last_login", Cell::optional_time(user.last_login)),
@@ -67,7 +72,7 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
         heading: user.username.clone(),
         badges,
         secret: None,
-        acts: if may_act { acts(staff, user, &url) } else { Vec::new() },
+        acts: if may_act { acts(staff, user, &url, factors.is_any()) } else { Vec::new() },
         facts,
         sections: sections(cx, staff, user, may_act).await?,
         back_url: LIST.to_owned(),
@@ -79,6 +84,7 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
         "change" | "rights" => Some(Notice { text: "console_saved", undo: None }),
         "set-password" => Some(Notice { text: "console_password_set", undo: None }),
         "remove-password" => Some(Notice { text: "console_password_removed", undo: None }),
+        "remove-factors" => Some(Notice { text: "console_factors_removed", undo: None }),
         "deactivate" => Some(Notice { text: "console_user_deactivated", undo: undo("console_activate", "activate") }),
         "activate" => Some(Notice { text: "console_user_activated", undo: None }),
         "end-session" => Some(Notice { text: "console_session_ended", undo: None }),
@@ -90,7 +96,7 @@ async fn detail(cx: &Context, staff: &Staff, user: &User) -> Result<(Detail, Opt
     Ok((view, notice))
 }
 
-fn acts(staff: &Staff, user: &User, url: &str) -> Vec<Act> {
+fn acts(staff: &Staff, user: &User, url: &str, has_factor: bool) -> Vec<Act> {
     let is_self = staff.actor.user_id() == Some(user.id);
     let mut acts = vec![Act::link("change", format!("{url}change")).primary()];
     if staff.actor.is_superuser() && !is_self {
@@ -99,6 +105,9 @@ fn acts(staff: &Staff, user: &User, url: &str) -> Vec<Act> {
     acts.push(Act::link("console_set_password", format!("{url}set-password")));
     if user.has_password() {
         acts.push(Act::link("console_remove_password", format!("{url}remove-password")).danger());
+    }
+    if has_factor {
+        acts.push(Act::link("console_remove_factors", format!("{url}remove-factors")).danger());
     }
     acts.push(Act::link("console_end_everything", format!("{url}end-everything")).danger());
     if !user.is_active {

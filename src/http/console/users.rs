@@ -181,6 +181,9 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
         "remove-password" => {
             question("console_remove_password_title", "console_remove_password_sentence", "console_remove_password")
         }
+        "remove-factors" => {
+            question("console_remove_factors_title", "console_remove_factors_sentence", "console_remove_factors")
+        }
         "deactivate" => question("console_deactivate_title", "console_deactivate_sentence", "console_deactivate"),
         "delete" => question("console_user_delete_title", "console_user_delete_sentence", "delete"),
         "end-sessions" => {
@@ -228,6 +231,7 @@ pub(super) async fn act(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
     let done = match act.as_str() {
         "change" | "rights" | "set-password" => return save(&cx, &staff, id, &act, &params).await,
         "remove-password" => users::set_password(&cx, actor, id, None).await.map(|_| ()),
+        "remove-factors" => users::remove_factors(&cx, actor, id).await.map(|_| ()),
         "activate" | "deactivate" => users::set_active(&cx, actor, id, act == "activate").await.map(|_| ()),
         "end-session" => users::end_session(&cx, actor, id, which).await,
         "end-sessions" => users::end_sessions(&cx, actor, id).await,

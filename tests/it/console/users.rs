@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vestibule::protocol::GrantType::Password;
 use vestibule::store::audit::{self, Filter};
 use vestibule::store::user::{self, NewUser};
-use vestibule::store::{association, consent};
+use vestibule::store::{association, consent, totp};
 
 use super::{admin_app, bearer, call, desk, form_to, noted, page, staff};
 use crate::harness::guest::{Form, Guest};
@@ -440,5 +440,26 @@ on_both_databases! {
         assert!(found.text.contains("search for more letters") && !found.text.contains("Next page"));
         assert!(!page(&root, "/admin/users/?q=guest1").await.text.contains("search for more letters"));
         assert!(page(&root, "/admin/users/?q=nobody-like-this").await.text.contains("There is no such person"));
+    }
+}
+
+on_both_databases! {
+    async fn whoever_has_lost_a_second_factor_is_freed_of_it_by_staff(t: Test) {
+        let ada = t.person("ada").await;
+        let db = &t.vestibule.context().db;
+        totp::insert(db, ada.id, vec![1, 2, 3], 0, t.clock.now()).await.unwrap();
+        let app = t.app(&[Password]).await;
+        let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
+        assert_eq!(t.call("token", &app, &form).await.outcome(), "400 invalid_grant");
+        let root = desk(&t, "root", "*").await;
+        let url = format!("/admin/users/{}/", ada.id);
+
+        let question = page(&root, &format!("{url}remove-factors")).await;
+        assert!(question.text.contains("recovery codes are deleted"));
+        let done = root.submit(&form_to(&question, "remove-factors"), &[]).await;
+
+        assert!(done.text.contains("no second factor any more") && !done.text.contains("Take the second factor away"), "{done:?}");
+        assert_eq!(t.call("token", &app, &form).await.status, 200);
+        assert_eq!(noted(&t).await, ["root console user.remove_factors ada"]);
     }
 }
