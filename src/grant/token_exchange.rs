@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use vestibule_protocol::scope::is_admin_scope;
 use vestibule_protocol::{ErrorCode, GrantType, OAuthError, Reason, Scope};
 
 use super::{TokenRequest, convert_token};
@@ -115,7 +116,9 @@ async fn from_own(
 
 /// What of this scope an application may have.
 fn within(scope: &Scope, application: &Application) -> Scope {
-    scope.iter().filter(|word| application.scopes.is_empty() || application.scopes.contains(word)).collect()
+    let may_have =
+        |word: &&str| application.scopes.contains(word) || application.scopes.is_empty() && !is_admin_scope(word);
+    scope.iter().filter(may_have).collect()
 }
 
 /// Who acts, around who acted before (RFC 8693 §4.1).

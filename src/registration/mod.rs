@@ -9,6 +9,7 @@ use rules::{check_sector, metadata_error};
 use serde_json::{Map, Value, json};
 use vestibule_protocol::authorization::ResponseType;
 use vestibule_protocol::client_metadata::ClientMetadata;
+use vestibule_protocol::scope::is_admin_scope;
 use vestibule_protocol::{
     ClientAuthenticationMethod as Method, ClientType, ErrorCode, GrantType, OAuthError, PlainToken, TokenDigest,
     TokenKind,
@@ -207,7 +208,7 @@ async fn lay_over(cx: &Context, application: &mut Application, wanted: &Map<Stri
     if let Some(scope) = text("scope")? {
         let known = limits::known_scopes(&cx.settings);
         // RFC 7591 §2: what is unknown here is left out, not refused.
-        application.scopes = scope.split(' ').filter(|word| known.contains(word)).collect();
+        application.scopes = scope.split(' ').filter(|word| known.contains(word) && !is_admin_scope(word)).collect();
         if application.scopes.is_empty() {
             // Of none at all would come all.
             return Err(metadata_error(format!("`scope` names none that there is; there are {known}.")));

@@ -38,6 +38,23 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn an_admin_scope_does_not_pass_to_an_application_that_is_not_registered_with_it(t: Test) {
+        t.person("ada").await;
+        let web = t.app_with(|app| app.scopes = "read admin:write".split(' ').collect()).await;
+        let api = t.app_with(|app| {
+            app.grant_types = vec![TokenExchange];
+            app.is_resource_server = true;
+        }).await;
+        let subject = t.password_with_scope(&web, "ada", "read admin:write").await.access_token();
+
+        let exchanged = exchange(&t, &api, &subject, &[]).await;
+
+        assert_eq!((exchanged.status, exchanged.field("scope").as_str()), (200, "read"), "{exchanged:?}");
+        assert_eq!(exchange(&t, &api, &subject, &[("scope", "admin:write")]).await.outcome(), "400 invalid_scope");
+    }
+}
+
+on_both_databases! {
     async fn an_api_acts_for_the_person_and_says_so(t: Test) {
         let ada = t.person("ada").await;
         let web = t.app(&[Password]).await;

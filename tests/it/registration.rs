@@ -124,6 +124,8 @@ on_both_databases! {
             ("grant_types", json!(["client_credentials"]), "invalid_client_metadata"),
             ("grant_types", json!(["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]), "invalid_client_metadata"),
             ("scope", json!("nonsense only"), "invalid_client_metadata"),
+            // A superuser alone lets an application ask for these.
+            ("scope", json!("admin:read admin:write"), "invalid_client_metadata"),
             ("response_types", json!(["nonsense"]), "invalid_client_metadata"),
             ("token_endpoint_auth_method", json!("nonsense"), "invalid_client_metadata"),
             ("token_endpoint_auth_method", json!("private_key_jwt"), "invalid_client_metadata"),
