@@ -148,14 +148,15 @@ async fn sections(cx: &Context, staff: &Staff, user: &User, may_act: bool) -> Re
         acts: end_all.into_iter().collect(),
     };
 
+    let may_disconnect = staff.actor.changes(Area::Associations);
     let rows = association::of_user(&cx.db, user.id).await?.into_iter().map(|own| {
         let act = format!("disconnect?id={}", own.id);
         let mut cells = vec![Cell::code(own.provider), Cell::code(own.uid), Cell::time(own.created_at)];
-        cells.extend(end("console_disconnect", act));
+        cells.extend(end("console_disconnect", act).filter(|_| may_disconnect));
         Row { id: own.id.to_string(), cells }
     });
     let mut columns = vec!["console_provider", "connection_uid", "connection_since"];
-    columns.extend(may_act.then_some("console_act"));
+    columns.extend((may_act && may_disconnect).then_some("console_act"));
     let associations = Section {
         title: "console_associations",
         table: Some(table("console_associations", columns, rows.collect(), "console_no_associations_of_user")),

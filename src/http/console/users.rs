@@ -197,6 +197,9 @@ pub(super) async fn ask(State(cx): State<Ctx>, Path((id, act)): Path<(String, St
             ..question("console_end_session_title", "console_end_session_sentence", "console_end_session")
         },
         "disconnect" => {
+            if let Err(error) = staff.actor.must_change(Area::Associations) {
+                return staff.refuse(&cx, error);
+            }
             let association_id = number(staff.filter("id"));
             let read = async {
                 let all = association::of_user(&cx.db, id).await?;

@@ -287,7 +287,7 @@ on_both_databases! {
     async fn the_same_over_json_within_scope_and_permissions(t: Test) {
         let app = admin_app(&t).await;
         staff(&t, "root", "*").await;
-        staff(&t, "clerk", "users.change").await;
+        staff(&t, "clerk", "users.change associations.change").await;
         staff(&t, "viewer", "users.view").await;
         let (root, clerk) = (bearer(&t, &app, "root", "admin:write").await, bearer(&t, &app, "clerk", "admin:write").await);
 
