@@ -330,6 +330,7 @@ pub async fn end_everything(cx: &Ctx, actor: &Actor, id: i64) -> Result<(), OAut
 /// # Errors
 /// What [`associations::disconnect`] says, and 404 for an account of somebody else.
 pub async fn disconnect(cx: &Ctx, actor: &Actor, id: i64, association_id: i64) -> Result<(), OAuthError> {
+    actor.must_change(Area::Associations)?;
     let (_, owner) = associations::find(cx, actor, association_id).await?;
     match owner.id == id {
         true => associations::disconnect(cx, actor, association_id).await,
