@@ -68,7 +68,7 @@ impl App {
 }
 
 /// A person who has set up an app, and the browser in which they did.
-async fn with_app<'t>(t: &'t Test, username: &str) -> (Guest<'t>, App) {
+pub async fn with_app<'t>(t: &'t Test, username: &str) -> (Guest<'t>, App) {
     let guest = Guest::new(t);
     guest.enter(username).await;
     let page = guest.get(APP).await;

@@ -103,6 +103,11 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
     if cx.settings.accounts.deletion {
         data.push(link(deletion::PAGE, "account_delete_title"));
     }
+    let is_staff = session.user.is_staff || session.user.is_superuser;
+    let console = match is_staff && cx.settings.console.enabled {
+        true => vec![link("/admin/", "console_enter")],
+        false => Vec::new(),
+    };
     let groups = [
         (
             "group_profile",
@@ -123,8 +128,10 @@ pub(super) async fn home(State(cx): State<Ctx>, visitor: Visitor) -> Response {
         ),
         ("group_devices", vec![link(sessions::PAGE, "sessions_title"), link(sessions::EVERYWHERE, "everywhere_title")]),
         ("group_data", data),
+        ("console_title", console),
     ];
-    let groups: Vec<_> = groups.into_iter().map(|(title, links)| json!({ "title": title, "links": links })).collect();
+    let groups = groups.into_iter().filter(|(_, links)| !links.is_empty());
+    let groups: Vec<_> = groups.map(|(title, links)| json!({ "title": title, "links": links })).collect();
     let context = json!({
         "username": session.user.username,
         "email": session.user.email,

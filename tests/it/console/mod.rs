@@ -5,6 +5,7 @@ mod applications;
 mod associations;
 mod audit_log;
 mod dashboard;
+mod door;
 mod idempotency;
 mod keys;
 mod providers;
