@@ -245,7 +245,7 @@ on_both_databases! {
 on_both_databases! {
     async fn a_sign_in_during_a_refresh_goes_first_and_does_not_bring_the_spent_one_back(setup: Setup) {
         let world = World::new(setup).await;
-        world.provider.set(|inside| inside.delay = Duration::from_millis(500));
+        world.provider.set(|inside| inside.delay = Duration::from_millis(1_000));
         world.expire();
 
         // The new sign-in brings no refresh token, as Google's second one does.
