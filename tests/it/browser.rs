@@ -5,6 +5,7 @@
 mod account;
 mod connections;
 mod console;
+mod console_acts;
 mod email;
 mod gallery;
 mod passkeys;

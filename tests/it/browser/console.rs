@@ -13,7 +13,7 @@ use crate::harness::browser::{Browser, Scripts};
 use crate::harness::{Engine, PASSWORD, Setup, Test};
 
 /// A server on which something has happened, so that no list is empty.
-async fn lived_in(engine: Engine) -> Test {
+pub(super) async fn lived_in(engine: Engine) -> Test {
     let mut setup = Setup::new(engine).await;
     setup.settings.outbound.allow_private_addresses = true;
     let t = setup.start().await;
@@ -32,7 +32,7 @@ async fn lived_in(engine: Engine) -> Test {
 }
 
 /// A browser in which this person is signed in.
-async fn browser_of(t: &Test, username: &str, scripts: Scripts) -> Browser {
+pub(super) async fn browser_of(t: &Test, username: &str, scripts: Scripts) -> Browser {
     let browser = Browser::start(scripts).await;
     browser.goto(&t.url("/account/sign-in")).await;
     browser.fill("#username", username).await;
