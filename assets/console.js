@@ -68,6 +68,8 @@
   document.addEventListener("input", event => {
     const form = event.target.closest(".filters");
     if (!form) return;
+    // A list that was asked for before would take away what is typed since.
+    ++latest;
     clearTimeout(typing);
     typing = setTimeout(() => show(filterAddress(form), { focus: false }), 250);
   });

@@ -197,6 +197,31 @@ async fn with_scripts_pages_change_in_place_and_tables_filter_as_one_types() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_comes_late_takes_no_letter_away() {
+    let t = lived_in(Engine::Sqlite).await;
+    let browser = browser_of(&t, "root", Scripts::On).await;
+    browser.goto(&t.url("/admin/users/")).await;
+    let hold = "const ask = fetch; const held = new Promise(done => { window.release = done });
+        window.fetch = async (...all) => { window.asked = true; await held; return ask(...all) };
+        document.getElementById('q').focus()";
+    browser.script(hold, &[]).await;
+    browser.press("a").await;
+    let asked =
+        "return new Promise(done => { const look = () => window.asked ? done() : setTimeout(look, 5); look() })";
+    browser.script(asked, &[]).await;
+
+    browser.press("d").await;
+    browser.script("window.release()", &[]).await;
+    browser.find("tbody tr:only-child").await;
+
+    let value = "return document.getElementById('q').value";
+    assert_eq!(browser.script(value, &[]).await, "ad");
+    browser.script("history.back()", &[]).await;
+    browser.find("tbody tr + tr").await;
+    assert!(browser.url().await.ends_with("/admin/users/"), "the late list was shown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dashboard_stays_current_by_itself() {
     let t = lived_in(Engine::Sqlite).await;
     let app = t.app(&[Password]).await;

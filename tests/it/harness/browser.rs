@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub struct Browser {
     port: u16,
     session: String,
     driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// How a member that names an element is called (WebDriver §12).
@@ -54,10 +55,11 @@ impl Browser {
             &user_data,
         ];
         let mut preferences = json!({ "intl.accept_languages": "en", "credentials_enable_service": false });
+        preferences["download.default_directory"] = downloads(&profile).to_str().unwrap().into();
         if scripts == Scripts::Off {
             preferences["profile.managed_default_content_settings.javascript"] = 2.into();
         }
-        let mut browser = Self { http, port, session: String::new(), driver, _profile: profile };
+        let mut browser = Self { http, port, session: String::new(), driver, profile };
         let capabilities = json!({
             "browserName": "chrome",
             "timeouts": { "pageLoad": 30_000, "script": 30_000 },
@@ -127,10 +129,15 @@ impl Browser {
 
     /// Clicks on what leads to another page, and waits for that.
     pub async fn follow(&self, css: &str) {
-        let page = self.find("html").await;
+        self.replace("html", css).await;
+    }
+
+    /// Clicks on what puts something else in the place of a part of the page, and waits for that.
+    pub async fn replace(&self, part: &str, css: &str) {
+        let part = self.find(part).await;
         self.click(css).await;
         let started = tokio::time::Instant::now();
-        while self.send(self.http.get(self.at(&format!("/element/{page}/name")))).await.is_ok() {
+        while self.send(self.http.get(self.at(&format!("/element/{part}/name")))).await.is_ok() {
             assert!(started.elapsed() < PATIENCE, "{css} leads nowhere: {:#?}", self.console().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -190,6 +197,20 @@ impl Browser {
         self.get(&format!("/webauthn/authenticator/{authenticator}/credentials")).await.as_array().unwrap().len()
     }
 
+    /// What a download gave that is called so at its end, as soon as it is whole.
+    pub async fn downloaded(&self, ending: &str) -> String {
+        let started = tokio::time::Instant::now();
+        loop {
+            let files = std::fs::read_dir(downloads(&self.profile)).into_iter().flatten();
+            let mut paths = files.map(|file| file.unwrap().path());
+            if let Some(path) = paths.find(|path| path.to_string_lossy().ends_with(ending)) {
+                return std::fs::read_to_string(path).unwrap();
+            }
+            assert!(started.elapsed() < PATIENCE, "no {ending} came");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Forgets the cookies of the page's site.
     pub async fn forget(&self) {
         self.send(self.http.delete(self.at("/cookie"))).await.unwrap();
@@ -231,6 +252,11 @@ impl Browser {
         let complaints = self.console().await;
         assert!(!complaints.iter().any(|line| line.contains("Content Security Policy")), "{complaints:#?}");
     }
+}
+
+/// Where a browser with this profile puts its downloads.
+fn downloads(profile: &TempDir) -> PathBuf {
+    profile.path().join("downloads")
 }
 
 /// A chromedriver, and where it listens. It ends at once where the port that it was given on IPv4 is taken on IPv6.
