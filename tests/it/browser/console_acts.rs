@@ -419,8 +419,8 @@ async fn staff_see_no_button_that_is_not_theirs() {
         let person = format!("/admin/users/{}/", ada.id);
         let account = format!("/admin/associations/{}/", own.id);
         // With more than one sort of right, whether the buttons of one come with the other.
-        type Pages = Vec<(&'static str, bool)>;
-        let cases: [(&str, &str, Pages); 5] = [
+        type Pages<'p> = Vec<(&'p str, bool)>;
+        let cases: [(&str, &str, Pages<'_>); 5] = [
             (
                 "viewer",
                 "users.view tokens.view",
