@@ -298,7 +298,9 @@ on_both_databases! {
         let (tokens, hint) = id_token(&t, &guest, &app).await;
         let (_, foreign) = id_token(&t, &guest, &other).await;
         let query = |members: &[(&str, &str)]| format!("logout?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish());
-        let changed = format!("{}x{}", &hint[..hint.len() - 20], &hint[hint.len() - 19..]);
+        let at = hint.len() - 20;
+        let other_letter = if hint[at..].starts_with('x') { 'y' } else { 'x' };
+        let changed = format!("{}{other_letter}{}", &hint[..at], &hint[at + 1..]);
         for bad in [
             vec![("post_logout_redirect_uri", done)],
             vec![("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", "https://evil.example/")],
